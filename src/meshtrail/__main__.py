@@ -1,0 +1,3 @@
+from meshtrail.cli import main
+
+main()

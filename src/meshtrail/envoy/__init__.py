@@ -1,0 +1,1 @@
+"""Envoy configuration for each proxy, generated from the mesh model as istiod would."""

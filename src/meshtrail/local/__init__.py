@@ -1,0 +1,1 @@
+"""The mesh on this machine: processes, ports, watched files, supervision."""

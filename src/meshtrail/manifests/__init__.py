@@ -1,1 +1,1 @@
-"""Kubernetes and Istio manifests: read from files and kustomizations into typed objects, or refused with file, object and field."""
+"""Kubernetes and Istio manifests: read into typed objects, or refused with file, object and field."""

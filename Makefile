@@ -1,0 +1,67 @@
+# Entry points. Each target sets up what it needs; a second run starts at once.
+# Variables: ARGS (passed on to the command), PYTHON (to make the environment with), CI=true (no test may skip
+# that CI is to have).
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# A uv on the machine is taken; without one, pip gets it into an environment of its own.
+UV := $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
+UV_VERSION := 0.13.8
+# pytest-xdist workers: the tests wait more than they compute.
+WORKERS ?= 4
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up test check format bench picture docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS="--once", "--form otel", ...)
+	@$(BIN)/meshtrail demo $(ARGS)
+
+up: $(READY) ## Start the mesh and leave it running (ARGS="--form backend=otel", ...)
+	@$(BIN)/meshtrail up $(ARGS)
+
+test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+check: $(READY) ## Lint and type-check everything: Python, YAML, shell
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/yamllint --strict .
+	$(BIN)/shellcheck .ci/run $$(grep -lrE '^#!.*\b(ba|da)?sh$$' scripts || true)
+
+format: $(READY) ## Format the Python sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure speed and memory; prints tables with ratios (ARGS="store mesh")
+	@$(BIN)/python -m bench $(ARGS)
+
+picture: $(READY) ## Record the README's picture from a real run
+	@$(BIN)/python scripts/record-picture
+
+docs: $(READY) ## Write the generated parts of docs/ anew (a test holds them to the code)
+	@$(BIN)/python -m scripts.generate_docs
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
+
+$(READY): pyproject.toml uv.lock | $(UV)
+	@echo "Setting up $(VENV) (locked versions) ..."
+	@$(UV) sync --locked --quiet
+	@touch $@
+
+.cache/uv/bin/uv:
+	@echo "No uv on this machine: getting it with pip into .cache/uv ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is too old: Python >= 3.11 is needed\n  mend: make ... PYTHON=python3.12"; exit 2; }
+	@$(PYTHON) -m venv .cache/uv || \
+		{ echo "error: $(PYTHON) cannot make environments\n  mend: install python3-venv, or uv"; exit 2; }
+	@.cache/uv/bin/python -m pip --quiet install uv==$(UV_VERSION)
+

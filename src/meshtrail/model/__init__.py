@@ -1,0 +1,1 @@
+"""What the field talks about, as plain data. Imports nothing else of meshtrail."""

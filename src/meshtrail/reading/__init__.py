@@ -1,0 +1,1 @@
+"""Reading traces from a Jaeger query API and drawing them."""

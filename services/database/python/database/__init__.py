@@ -1,0 +1,1 @@
+"""The database service of the three-tier application."""

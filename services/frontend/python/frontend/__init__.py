@@ -1,0 +1,1 @@
+"""The frontend service of the three-tier application."""

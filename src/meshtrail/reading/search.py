@@ -1,0 +1,99 @@
+"""Find whole requests: a Jaeger search finds traces, and a broken request is several of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from meshtrail.model.request import Request, group_requests
+from meshtrail.model.trace import Trace
+from meshtrail.reading.jaeger import JaegerClient
+
+BEFORE_US = 5_000_000
+"""A call starts during the request that caused it; how long ago that one may have begun, and still be found."""
+
+SETTLE_US = 2_000_000
+"""Spans of a request that ended less than this ago may still be on their way."""
+
+PIECES_LIMIT = 200
+
+
+def last_requests(client: JaegerClient, number: int, *, service: str | None = None) -> tuple[Request, ...]:
+    """The last `number` requests, the newest at the end; of those that touch `service` if given."""
+    services = None if service is None else (service,)
+    # A request may be as many traces as it has hops.
+    found = client.find_any(services=services, limit=number * 4 + 16)
+    if service is not None:
+        found = _with_pieces(client, found[-number * 4 :])
+    requests = _without_strays(group_requests(found))
+    if service is not None:
+        requests = tuple(request for request in requests if service in request.services)
+    return requests[-number:]
+
+
+def request_of_trace(client: JaegerClient, trace_id: str) -> Request | None:
+    """The request that the trace is, or is a piece of; None when there is no such trace."""
+    trace = client.trace(trace_id)
+    if trace is None:
+        return None
+    groups = group_requests(_with_pieces(client, (trace,)))
+    return next(group for group in groups if any(one.trace_id == trace.trace_id for one in group.traces))
+
+
+def requests_of_id(client: JaegerClient, request_id: str, *, service: str | None = None) -> tuple[Request, ...]:
+    """The requests in which a proxy saw that x-request-id, in order of start."""
+    found = client.by_request_id(request_id, services=None if service is None else (service,))
+    wanted = {trace.trace_id for trace in found}
+    groups = group_requests(_with_pieces(client, found)) if found else ()
+    return tuple(group for group in groups if any(trace.trace_id in wanted for trace in group.traces))
+
+
+def settled(look: Callable[[], tuple[Request, ...]], *, interval_s: float = 0.25) -> tuple[Request, ...]:
+    """Look again while the newest request is not complete and so young that spans may still be on their way.
+
+    A request that stays broken is given once it is two seconds old.
+    """
+    while True:
+        requests = look()
+        if not requests or requests[-1].complete:
+            return requests
+        age_us = time.time() * 1_000_000 - (requests[-1].start_us + requests[-1].duration_us)
+        if not 0 <= age_us < SETTLE_US:
+            return requests
+        time.sleep(interval_s)
+
+
+def _with_pieces(client: JaegerClient, traces: Iterable[Trace]) -> tuple[Trace, ...]:
+    """`traces`, and what ran at their services at that time: two pieces share the service that broke the request.
+
+    A piece that was found so is asked in turn, until nothing more belongs to the requests of `traces`.
+    """
+    known = {trace.trace_id: trace for trace in traces}
+    wanted = frozenset(known)
+    asked: set[str] = set()
+    while True:
+        groups = [group for group in group_requests(known.values()) if wanted & {one.trace_id for one in group.traces}]
+        services = {name for group in groups for name in group.services} - asked
+        if not services:
+            return tuple(known.values())
+        asked |= services
+        start = min(group.start_us for group in groups) - BEFORE_US
+        end = max(group.start_us + group.duration_us for group in groups)
+        for trace in client.find_any(services=sorted(services), start_us=start, end_us=end, limit=PIECES_LIMIT):
+            known.setdefault(trace.trace_id, trace)
+
+
+def _without_strays(requests: Sequence[Request]) -> tuple[Request, ...]:
+    """Leave out a piece that could belong to several requests here: each of those says so itself."""
+    together = {trace.trace_id for request in requests for trace in request.traces}
+
+    def stray(request: Request) -> bool:
+        first = request.traces[0].spans[0]
+        return any(
+            not broken.certain
+            and broken.started is first
+            and any(span.trace_id in together for span in broken.received)
+            for broken in request.breaks
+        )
+
+    return tuple(request for request in requests if not stray(request))

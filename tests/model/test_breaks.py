@@ -3,11 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-
-from meshtrail.model.breaks import broken_links
-from meshtrail.model.request import group_requests
-from meshtrail.model.span import Span
-from meshtrail.model.trace import Trace
 from tests.model.recorded import (
     BROKEN,
     EPOCH_US,
@@ -16,6 +11,11 @@ from tests.model.recorded import (
     recorded,
     recorded_at_true_times,
 )
+
+from meshtrail.model.breaks import broken_links
+from meshtrail.model.request import group_requests
+from meshtrail.model.span import Span
+from meshtrail.model.trace import Trace
 
 
 @pytest.mark.parametrize(("situation", "service"), BROKEN.items())

@@ -43,7 +43,8 @@ def main() -> None:
     table = Table(title=f"Start and memory of the three-tier mesh, plain form ({ROUNDS} runs)")
     for column in ("figure", "min", "median", "max", "target", "median / target"):
         table.add_column(column, justify="left" if column == "figure" else "right")
-    for name, values, unit in (("gateway ready", ready, "s"), ("first complete trace", traced, "s"), ("memory", weights, "MB")):  # fmt: skip
+    figures = [("gateway ready", ready, "s"), ("first complete trace", traced, "s"), ("memory", weights, "MB")]
+    for name, values, unit in figures:
         low, middle, high = spread(values)
         table.add_row(name, f"{low:.2f} {unit}", f"{middle:.2f} {unit}", f"{high:.2f} {unit}",
                       f"{TARGETS[name]:g} {unit}", f"{middle / TARGETS[name]:.2f}")  # fmt: skip

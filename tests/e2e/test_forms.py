@@ -1,0 +1,78 @@
+"""The otel form, and each mixture of forms: one root, no phantom parent, spans nested as time and parents say."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tests.e2e.shapes import CHAIN, chain, nested_in_time, request, trace_of
+from tests.support.mesh import meshtrail, running_mesh
+
+SERVICES = ("frontend", "backend", "database")
+MIXTURES = [mixture for mixture in itertools.product(("plain", "otel"), repeat=3) if "otel" in mixture]
+# Application spans of each service in the otel form that a request must show, by (service, kind, part of the name).
+APPLICATION = {
+    "frontend": [("frontend", "server", "GET"), ("frontend", "client", "GET")],
+    "backend": [
+        ("backend", "server", "GET"),
+        ("backend", "internal", "processBusinessLogic"),
+        ("backend", "internal", "fetchFromDatabase"),
+        ("backend", "client", "GET"),
+    ],
+    "database": [("database", "server", "GET"), ("database", "client", "SELECT")],
+}
+
+
+@pytest.mark.parametrize("mixture", MIXTURES, ids=["-".join(mixture) for mixture in MIXTURES])
+def test_every_mixture_of_forms_is_one_trace(mixture: tuple[str, ...]) -> None:
+    forms = dict(zip(SERVICES, mixture, strict=True))
+    options = [option for service, form in forms.items() for option in ("--form", f"{service}={form}")]
+    wanted = [entry for service, form in forms.items() if form == "otel" for entry in APPLICATION[service]]
+    with running_mesh(*options) as mesh:
+        request(mesh.gateway)  # the first request also connects and warms
+        trace = trace_of(
+            mesh.jaeger,
+            request(mesh.gateway),
+            lambda trace: trace.complete and len(trace.spans) >= 7 + len(wanted),
+        )
+        assert [entry for entry in chain(trace) if "." in entry[0]] == CHAIN
+        for service, kind, name in wanted:
+            found = [s for s in trace.spans if (s.service, s.kind) == (service, kind) and name in s.name]
+            assert found, f"no {kind} span {name} of {service}: {[(s.service, s.kind, s.name) for s in trace.spans]}"
+        own = {span.service for span in trace.spans if not span.by_proxy}
+        assert own == {service for service, form in forms.items() if form == "otel"}
+        # Envoy and the SDK read the clock each for themselves: microseconds of rounding are no fault.
+        assert nested_in_time(trace, slack_us=1000) == []
+        assert_business_spans_nest(trace_parents(trace)) if forms["backend"] == "otel" else None
+
+
+def trace_parents(trace: object) -> dict[tuple[str, str], tuple[str, str] | None]:
+    from meshtrail.model.trace import Trace
+
+    assert isinstance(trace, Trace)
+    parents = {}
+    for span in trace.spans:
+        parent = trace.parent_of(span)
+        parents[(span.service, span.name)] = (parent.service, parent.name) if parent else None
+    return parents
+
+
+def assert_business_spans_nest(parents: dict[tuple[str, str], tuple[str, str] | None]) -> None:
+    fetch = parents[("backend", "fetchFromDatabase")]
+    logic = parents[("backend", "processBusinessLogic")]
+    assert fetch == ("backend", "processBusinessLogic")
+    assert logic is not None
+    assert logic[0] == "backend"
+    assert logic[1].startswith("GET")
+
+
+@pytest.mark.parametrize("service", ["frontend", "backend"])
+def test_the_switch_decides_what_the_sdk_injects(service: str) -> None:
+    with running_mesh("--form", "otel") as mesh:
+        whole = trace_of(mesh.jaeger, request(mesh.gateway), lambda t: t.complete and "database" in t.services)
+        meshtrail("propagation", service, "none", "--name", mesh.name)
+        broken = trace_of(mesh.jaeger, request(mesh.gateway), lambda t: t.complete and service in t.services)
+        assert "database" not in broken.services
+        meshtrail("propagation", service, "w3c", "--name", mesh.name)
+        healed = trace_of(mesh.jaeger, request(mesh.gateway), lambda t: len(t.spans) == len(whole.spans))
+        assert healed.complete

@@ -11,7 +11,9 @@ import pytest
 from tests.e2e.shapes import GATEWAY
 from tests.support.mesh import running_mesh
 
-from meshtrail.load import run_load
+from meshtrail.load.plan import plan
+from meshtrail.load.run import run_load
+from meshtrail.load.target import resolve
 from meshtrail.local.state import RunningMesh
 
 REQUESTS = 10_000
@@ -22,8 +24,8 @@ def test_ten_thousand_requests_give_ten_thousand_complete_traces() -> None:
     with running_mesh() as mesh:
         begin = time.time()
         before = store_rss(mesh)
-        report = asyncio.run(run_load(mesh.gateway + "/", count=REQUESTS, rate=None, concurrency=8))
-        assert (report.requests, report.errors) == (REQUESTS, {})
+        report = asyncio.run(run_load(resolve(mesh.gateway + "/"), plan(rate=None, count=REQUESTS, concurrency=8)))
+        assert (report.answered, dict(report.errors)) == (REQUESTS, {})
         deadline = time.monotonic() + 15
         summaries: list[dict[str, object]] = []
         while time.monotonic() < deadline and len(summaries) < REQUESTS:

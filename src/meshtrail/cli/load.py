@@ -1,0 +1,179 @@
+"""`meshtrail load`: requests at a steady rate, always bounded, to this machine unless told otherwise."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from meshtrail.load.plan import Plan
+    from meshtrail.load.report import LoadReport
+    from meshtrail.load.target import Target
+
+EPILOG = """Latency at a fixed rate counts from the moment a request was due. Statuses from 400 on are errors.
+
+Exit status: 0 no error; 1 a request failed, or none was sent; 2 wrong arguments; 130 interrupted, after the summary of
+what was done."""
+
+
+def _rate(ctx: click.Context, param: click.Parameter, value: str) -> float | None:
+    """Requests per second; None for `max`."""
+    if value == "max":
+        return None
+    try:
+        return float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor 'max'", ctx, param) from None
+
+
+def _headers(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Each `Name: value` as a pair."""
+    headers = []
+    for value in values:
+        name, colon, text = value.partition(":")
+        text = text.strip()
+        if not colon or not name or not set(name) <= _TOKEN or not text.isprintable() or not _latin(text):
+            raise click.BadParameter(f"{value!r} is not a header, e.g. 'end-user: jason'", ctx, param)
+        if name.lower() in ("content-length", "transfer-encoding", "connection"):
+            raise click.BadParameter(f"{name} is set by the connection itself", ctx, param)
+        headers.append((name, text))
+    return tuple(headers)
+
+
+_TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def _latin(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)
+
+
+@click.command(epilog=EPILOG)
+@click.option("--url", metavar="URL", help="Where to send, e.g. http://127.0.0.1:8080; default: the mesh's gateway.")
+@click.option("--path", metavar="PATH", help="Path of the request; default: the one in the URL, else /.")
+@click.option(
+    "--rate",
+    default="10",
+    callback=_rate,
+    metavar="R",
+    show_default=True,
+    help="Requests a second; max: as answers come.",
+)
+@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after this time; default: 10.")
+@click.option("--count", type=int, metavar="N", help="Stop after N requests.")
+@click.option("--concurrency", type=int, metavar="N", help="Most connections at once; default: 64, 4 at rate max.")
+@click.option("--timeout", "timeout_s", type=float, default=10.0, show_default=True, help="Seconds for one request.")
+@click.option(
+    "--header", "headers", callback=_headers, multiple=True, metavar="K:V", help="Send this header too; repeats."
+)
+@click.option("--allow-remote", is_flag=True, help="Allow a target that is not this machine: only one that is yours.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.option("--name", default="default", show_default=True, help="Name of the running mesh.")
+def command(
+    url: str | None,
+    path: str | None,
+    rate: float | None,
+    duration_s: float | None,
+    count: int | None,
+    concurrency: int | None,
+    timeout_s: float,
+    headers: tuple[tuple[str, str], ...],
+    allow_remote: bool,
+    as_json: bool,
+    name: str,
+) -> int:
+    """Send GET requests, bounded in rate, time and count, and say how they fared."""
+    from meshtrail.load.plan import plan
+    from meshtrail.load.target import resolve
+
+    wanted = plan(
+        rate=rate,
+        duration_s=duration_s,
+        count=count,
+        concurrency=concurrency,
+        timeout_s=timeout_s,
+    )
+    target = resolve(_gateway(name) if url is None else url, path=path, allow_remote=allow_remote)
+    report = _run(target, wanted, headers)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        _print(report)
+    if report.interrupted:
+        return 130
+    return 0 if report.ok else 1
+
+
+def _gateway(name: str) -> str:
+    from meshtrail.local import state
+
+    return state.load(name).gateway
+
+
+def _run(target: Target, wanted: Plan, headers: tuple[tuple[str, str], ...]) -> LoadReport:
+    """Run with a progress bar on standard error when that is a terminal; Ctrl-C ends the sending."""
+    import asyncio
+    import signal
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from meshtrail.load.run import run_load
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]}", markup=False),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    # Without a rate nobody knows how many fit into the time.
+    total = wanted.count if wanted.rate is not None or wanted.count < 1_000_000 else None
+    task = bar.add_task(target.url, total=total, failed="")
+
+    def show(finished: int, failed: int) -> None:
+        bar.update(task, completed=finished, failed=f"{failed} failed" if failed else "")
+
+    async def go() -> LoadReport:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        return await run_load(
+            target, wanted, headers=headers, stop=stop, progress=show if console.is_terminal else None
+        )
+
+    with bar:
+        return asyncio.run(go())
+
+
+def _print(report: LoadReport) -> None:
+    click.echo(
+        f"{report.url}: {report.sent} requests in {report.duration_s:.1f} s, {report.achieved_rate:.1f} answers/s"
+    )
+    if (
+        report.rate is not None
+        and not report.interrupted
+        and report.achieved_rate < 0.9 * report.rate
+        and report.sent > 20
+    ):
+        click.echo(f"behind: {report.rate:g}/s were asked for; the target or this machine is too slow")
+    if report.latencies_ms:
+        figures = (f"{name} {report.percentile(percent):.1f}" for name, percent in PERCENTILES)
+        click.echo(f"latency ms: {', '.join(figures)}")
+    if report.statuses:
+        click.echo(f"status: {', '.join(f'{status} x {number}' for status, number in sorted(report.statuses.items()))}")
+    errors = ", ".join(f"{kind} x {number}" for kind, number in sorted(report.errors.items()))
+    click.echo(f"errors: {errors or 'none'}")
+    if report.retried:
+        click.echo(f"sent again after the server closed an idle connection: {report.retried}")
+    if report.interrupted:
+        click.echo("interrupted: this is what was done until then")
+
+
+PERCENTILES = (("p50", 50), ("p90", 90), ("p99", 99), ("max", 100))

@@ -1,0 +1,64 @@
+"""The HTTP ports: one uvicorn server for all of them, which app answers is told by the port."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from meshtrail.store.otlp_grpc import busy_port
+
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises MeshtrailError when the port is busy."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise busy_port(host, port, option, error.strerror or str(error)) from None
+    listener.setblocking(False)
+    return listener
+
+
+class PortRouter:
+    """ASGI app that hands a request to the app of the port it came in by."""
+
+    def __init__(self, apps: Mapping[int, ASGIApp]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._apps[scope["server"][1]](scope, receive, send)
+
+
+class HttpServer(uvicorn.Server):
+    """Leaves signals to the process that owns it; ends when `should_exit` is set."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                # Behind no proxy: the peer is the peer, whatever its headers say.
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=3,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

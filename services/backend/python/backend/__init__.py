@@ -1,1 +1,3 @@
 """The backend service of the three-tier application."""
+
+from meshtrail_common import environment as environment

@@ -34,6 +34,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from meshtrail_common import environment
 from meshtrail_common.forwarding import HEADERS
 from meshtrail_common.logs import HEALTH_PATHS
 from meshtrail_common.propagation import Switch
@@ -138,10 +139,10 @@ class SwitchedPropagator(TextMapPropagator):
 @contextmanager
 def tracing(service: Service[Any]) -> Iterator[None]:
     """Set up the SDK from the environment, and flush what it holds at the end."""
-    defaults = {entry.name: entry.default for _, entry in variables(OtelSettings)} | {"OTEL_SERVICE_NAME": service.name}
-    for name, default in defaults.items():
-        os.environ[name] = os.environ.get(name) or default
-    settings = load(OtelSettings)
+    settings = load(OtelSettings, os.environ | {"OTEL_PROPAGATORS": environment.PROPAGATORS})
+    for _, entry in variables(OtelSettings):
+        os.environ[entry.name] = os.environ.get(entry.name) or entry.default
+    os.environ["OTEL_SERVICE_NAME"] = settings.service_name or service.name
 
     provider = TracerProvider(shutdown_on_exit=False)
     if settings.exporter == "otlp":
@@ -153,6 +154,8 @@ def tracing(service: Service[Any]) -> Iterator[None]:
     # The SDK writes these two groups itself; the other tracing headers are copied as in the plain form.
     service.forward.injected = frozenset({"b3", "w3c"})
     service.log_formatter.context = trace_ids
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(SeldomComplaints())
     try:
         yield
     finally:
@@ -167,6 +170,24 @@ def _shut_down(provider: TracerProvider) -> None:
     worker.join(FLUSH_SECONDS)
     if worker.is_alive():
         _log.warning("the collector did not take the last spans within %g s", FLUSH_SECONDS)
+
+
+class SeldomComplaints(logging.Filter):
+    """Lets one line of the SDK pass in half a minute: without a collector it has one to say for each export."""
+
+    seconds = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("opentelemetry."):
+            return True
+        if record.created - self._last < self.seconds:
+            return False
+        self._last = record.created
+        return True
 
 
 def trace_ids() -> Mapping[str, str]:

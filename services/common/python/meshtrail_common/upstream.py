@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,22 +16,43 @@ LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepali
 
 
 class Transport(httpx.HTTPTransport):
-    """Asks a second time when the server closed the kept connection just as the request was sent (RFC 9110, 9.2.2).
+    """HTTPTransport with two habits more.
 
-    Only for GET, and only when not a byte of an answer came.
+    It asks a second time when the server closed the kept connection just as the request was sent (RFC 9110, 9.2.2):
+    only for GET, and only when not a byte of an answer came. And the timeout holds for the answer as a whole, not for
+    each piece of it.
     """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
+        end = time.monotonic() + request.extensions["timeout"]["read"]
         try:
-            return super().handle_request(request)
+            response = super().handle_request(request)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             if request.method != "GET":
                 raise
-            return super().handle_request(request)
+            response = super().handle_request(request)
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _UntilDeadline(response.stream, end)
+        return response
+
+
+class _UntilDeadline(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream, end: float) -> None:
+        self.stream = stream
+        self.end = end
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.stream:
+            if time.monotonic() > self.end:
+                raise httpx.ReadTimeout("the answer is not complete in time")
+            yield chunk
+
+    def close(self) -> None:
+        self.stream.close()
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """As Transport."""
+    """Asks a second time as Transport does; asyncio.timeout bounds the whole."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:

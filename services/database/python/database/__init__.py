@@ -1,1 +1,3 @@
 """The database service of the three-tier application."""
+
+from meshtrail_common import environment as environment

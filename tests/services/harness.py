@@ -1,0 +1,322 @@
+"""What the tests of the services share: the real process, a recording upstream, an OTLP receiver.
+
+IMPLEMENTATIONS is the table the contract runs over. A new language is one more line in it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ROOT / "services"
+DEADLINE = 20.0  # seconds: far above what anything here takes on a busy machine
+FORMS = ("plain", "otel")
+DATABASE_ANSWER = {"message": "Data from database", "records": 42}
+BACKEND_ANSWER = {"message": "Backend response", "database_data": DATABASE_ANSWER, "processed": 84}
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One service in one language: how each form is started, and what the contract says of it."""
+
+    service: str
+    language: str
+    path: str
+    answer: dict[str, Any]
+    upstream: str = ""  # the service that it calls
+    upstream_variable: str = ""
+    upstream_path: str = ""
+    upstream_answer: Any = None
+
+    def command(self, form: str) -> list[str]:
+        return {"python": [sys.executable, "-m", f"{self.service}.{form}"]}[self.language]
+
+    def environment(self) -> dict[str, str]:
+        folders = (SERVICES / "common/python", SERVICES / self.service / "python")
+        return {"PYTHONPATH": os.pathsep.join(map(str, folders))} if self.language == "python" else {}
+
+    def __str__(self) -> str:
+        return f"{self.service}-{self.language}"
+
+
+FRONTEND = Implementation(
+    "frontend",
+    "python",
+    "/",
+    {"message": "Frontend response", "backend_data": BACKEND_ANSWER},
+    "backend",
+    "BACKEND_URL",
+    "/api/data",
+    BACKEND_ANSWER,
+)
+BACKEND = Implementation(
+    "backend", "python", "/api/data", BACKEND_ANSWER, "database", "DATABASE_SERVICE_URL", "/query", DATABASE_ANSWER
+)
+DATABASE = Implementation("database", "python", "/query", DATABASE_ANSWER)
+IMPLEMENTATIONS = (FRONTEND, BACKEND, DATABASE)
+CALLERS = tuple(one for one in IMPLEMENTATIONS if one.upstream)
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+    """Return the first true value of `condition`; fail after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := condition():
+            return value
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.01)
+
+
+class Process:
+    """A service as a real process on a free port, with an environment that holds only what a test says."""
+
+    def __init__(self, implementation: Implementation, form: str, **environment: str) -> None:
+        self.implementation = implementation
+        self.form = form
+        self.lines: list[str] = []
+        passed = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
+        self.popen = subprocess.Popen(
+            implementation.command(form),
+            env={**passed, **implementation.environment(), "PORT": "0", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            started = wait_for(self._listening, f"{implementation} to listen")
+        except BaseException:
+            self.kill()
+            raise
+        self.url = f"http://127.0.0.1:{started['port']}"
+        self.control = f"http://127.0.0.1:{started.get('control_port')}/propagation"
+        self.client = httpx.Client(base_url=self.url, timeout=DEADLINE, trust_env=False)
+
+    def _read(self) -> None:
+        assert self.popen.stdout is not None
+        with self.popen.stdout as stream:
+            for line in stream:
+                self.lines.append(line.rstrip("\n"))
+
+    def _listening(self) -> dict[str, Any] | None:
+        assert self.popen.poll() is None, f"ended with {self.popen.returncode}: {self.lines}"
+        return next((entry for entry in self.logs() if entry["message"].startswith("listening")), None)
+
+    def logs(self) -> list[dict[str, Any]]:
+        """Return the log lines so far; each has to be one JSON object."""
+        return [json.loads(line) for line in list(self.lines)]
+
+    def get(self, path: str | None = None, headers: Any = None) -> httpx.Response:
+        return self.client.get(self.implementation.path if path is None else path, headers=headers)
+
+    def switch(self, mode: str) -> None:
+        answer = httpx.put(self.control, json={"mode": mode}, trust_env=False)
+        assert (answer.status_code, answer.json()) == (200, {"mode": mode})
+
+    def terminate(self, number: int = signal.SIGTERM) -> None:
+        self.popen.send_signal(number)
+
+    def stop(self) -> int:
+        """Ask the process to end; return its exit status."""
+        if self.popen.poll() is None:
+            self.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        status = self.popen.wait(DEADLINE)
+        self._reader.join(DEADLINE)
+        self.client.close()
+        return status
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        self._reader.join(DEADLINE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            status = self.stop()
+        finally:
+            if self.popen.poll() is None:
+                self.kill()
+        if error is None:
+            assert status == 0, self.lines
+
+
+def run_to_end(implementation: Implementation, form: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a service that is expected to refuse its start."""
+    passed = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        implementation.command(form),
+        env={**passed, **implementation.environment(), "PORT": "0", **environment},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is part of some tests."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+@dataclass
+class Answer:
+    """What an upstream says: after `gate` is set, `status` and `body`; `action` may take over the connection."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    gate: threading.Event | None = None
+    action: Callable[[BaseHTTPRequestHandler], None] | None = None
+
+
+class Upstream(Server):
+    """Records the headers of each request, names in lower case, and answers as told."""
+
+    def __init__(self, content: Any) -> None:
+        self.seen: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.healthy = Answer(body=json.dumps(content).encode())
+        self.answer = self.healthy
+        super().__init__(_UpstreamHandler)
+
+    def reset(self) -> None:
+        self.answer = self.healthy
+        self.seen.clear()
+        self.paths.clear()
+
+
+class _UpstreamHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Upstream
+
+    def do_GET(self) -> None:
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            assert name.lower() not in headers, f"{name} came twice"
+            headers[name.lower()] = value
+        self.server.seen.append(headers)
+        self.server.paths.append(self.path)
+        answer = self.server.answer
+        if answer.gate:
+            answer.gate.wait(DEADLINE)
+        if answer.action:
+            answer.action(self)
+            self.close_connection = True
+            return
+        self.send_response(answer.status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the tests quiet."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """One exported span; identifiers are hexadecimal, `parent` is empty for a root."""
+
+    service: str
+    name: str
+    kind: str
+    trace: str
+    id: str
+    parent: str
+    error: bool
+    events: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(hash=False)
+
+
+class Collector(Server):
+    """An OTLP/HTTP receiver (protobuf) that keeps what it got."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        super().__init__(_CollectorHandler)
+
+    def trace(self, trace_id: str, spans: int) -> dict[str, Span]:
+        """Return the spans of a trace by name, once there are `spans` of them."""
+        found = wait_for(
+            lambda: (got := [one for one in list(self.spans) if one.trace == trace_id]) and len(got) >= spans and got,
+            f"{spans} spans of {trace_id}, have {[one.name for one in self.spans if one.trace == trace_id]}",
+        )
+        assert len(found) == spans, [one.name for one in found]
+        return {one.name: one for one in found}
+
+
+class _CollectorHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers.get("content-encoding") == "gzip":
+            body = gzip.decompress(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            attributes = {one.key: one.value.string_value for one in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.server.spans.append(_span(attributes["service.name"], span))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the tests quiet."""
+
+
+def _span(service: str, span: Any) -> Span:
+    return Span(
+        service=service,
+        name=span.name,
+        kind=("", "internal", "server", "client")[span.kind],
+        trace=span.trace_id.hex(),
+        id=span.span_id.hex(),
+        parent=span.parent_span_id.hex(),
+        error=span.status.code == 2,
+        events=tuple(event.name for event in span.events),
+        attributes={one.key: getattr(one.value, one.value.WhichOneof("value") or "") for one in span.attributes},
+    )

@@ -1,0 +1,115 @@
+"""A real HTTP server on loopback that answers as Jaeger's classic query API does, from traces it is given.
+
+The answers' shape is Jaeger 2's, seen on a cluster; faults are set per server.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from tests.model.recorded import as_jaeger
+
+from meshtrail.model.trace import Trace
+
+
+@dataclass
+class JaegerServer:
+    """`answer` replaces every answer by (status, content type, body); `asked` holds the paths requested."""
+
+    traces: list[Trace] = field(default_factory=list)
+    base_path: str = ""
+    answer: tuple[int, str, bytes] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    port: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+    hang: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.base_path}"
+
+    def reply(self, path: str) -> tuple[int, str, bytes]:
+        self.asked.append(path)
+        if self.hang:
+            self.released.wait(30)
+        if self.answer is not None:
+            return self.answer
+        parts = urlsplit(path)
+        if not parts.path.startswith(f"{self.base_path}/api/"):
+            return 200, "text/html; charset=utf-8", b"<!doctype html><title>Jaeger UI</title>"
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        match parts.path.removeprefix(f"{self.base_path}/api/").split("/"):
+            case ["services"]:
+                return _json(200, sorted({name for trace in self.traces for name in trace.services}) or None)
+            case ["traces"]:
+                if "service" not in query:
+                    return _error(400, "parameter 'service' is required")
+                found = [trace for trace in self.traces if _matches(trace, query)]
+                found.sort(key=lambda trace: -trace.start_us)
+                return _json(200, [as_jaeger(trace) for trace in found[: int(query.get("limit", 100))]])
+            case ["traces", trace_id]:
+                found = [trace for trace in self.traces if trace.trace_id == trace_id]
+                return _json(200, [as_jaeger(found[0])]) if found else _error(404, "trace not found")
+        return _error(404, "not found")
+
+
+@contextmanager
+def jaeger_server(*traces: Trace, **settings: Any) -> Iterator[JaegerServer]:
+    state = JaegerServer(list(traces), **settings)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = state.reply(self.path)
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            for name, value in state.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield state
+    finally:
+        state.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _matches(trace: Trace, query: dict[str, str]) -> bool:
+    tags = json.loads(query.get("tags", "{}"))
+    start, end = int(query.get("start", 0)), int(query.get("end", 1 << 62))
+    return any(
+        span.service == query["service"]
+        and query.get("operation", span.name) == span.name
+        and start <= span.start_us <= end
+        and all(str(span.tags.get(key)) == value for key, value in tags.items())
+        for span in trace.spans
+    )
+
+
+def _json(status: int, data: object) -> tuple[int, str, bytes]:
+    total = len(data) if isinstance(data, list) else 0
+    body = {"data": data, "total": total, "limit": 0, "offset": 0, "errors": None}
+    return status, "application/json", json.dumps(body).encode()
+
+
+def _error(status: int, message: str) -> tuple[int, str, bytes]:
+    body = {"data": None, "total": 0, "limit": 0, "offset": 0, "errors": [{"code": status, "msg": message}]}
+    return status, "application/json", json.dumps(body).encode()

@@ -1,0 +1,40 @@
+"""The environment that a service's process gets: the manifest's, with the names of services turned into addresses."""
+
+from __future__ import annotations
+
+from meshtrail.envoy.places import Addresses, Endpoint, Pod, targets
+from meshtrail.mesh import Mesh, Reference, Workload
+from meshtrail.mesh.environment import resolve
+
+CONTROL_PORT = 8090
+"""The container port of the propagation switch, which never goes through a sidecar."""
+
+
+def environment(mesh: Mesh, pod: Pod, addresses: Addresses) -> dict[str, str]:
+    """The process's variables: the container's own, services re-pointed, and where it has to listen."""
+    workload = mesh.workloads[pod.workload_key]
+    values, _ = resolve(workload.deployment, pod.name, mesh.config_maps)
+    values["HOSTNAME"] = pod.name
+    values["HOST"] = "127.0.0.1"
+    for reference in workload.references:
+        endpoint = _target(mesh, workload, pod, reference, addresses)
+        if endpoint is not None:
+            values[reference.variable] = f"{reference.prefix}{endpoint}{reference.suffix}"
+    served = [port for port in workload.ports if port != CONTROL_PORT]
+    if served:
+        values["PORT"] = str(addresses.app[(pod.name, served[0])].port)
+    if CONTROL_PORT in workload.ports:
+        values["CONTROL_HOST"] = "127.0.0.1"
+        values["CONTROL_PORT"] = str(addresses.app[(pod.name, CONTROL_PORT)].port)
+    return values
+
+
+def _target(mesh: Mesh, workload: Workload, pod: Pod, reference: Reference, addresses: Addresses) -> Endpoint | None:
+    if workload.through_sidecar(reference):
+        return addresses.outbound[(pod.name, reference.fqdn, reference.port)]
+    service = mesh.services[reference.fqdn]
+    port = service.port(reference.port)
+    if port is None or service.external:
+        return None
+    # Without a sidecar nothing balances: the first pod takes all, as one keep-alive connection does on a cluster.
+    return next(iter(targets(mesh, addresses, service, port)), None)

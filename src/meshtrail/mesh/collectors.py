@@ -1,0 +1,35 @@
+"""The addresses of the tracing backend on a cluster, which the trace store plays on a laptop.
+
+They are those of Istio's Jaeger add-on (samples/addons/jaeger.yaml), so that an extension provider or an exporter's
+endpoint is written once for both.
+"""
+
+from __future__ import annotations
+
+from meshtrail.mesh import names
+from meshtrail.mesh.model import MeshPort, MeshService
+
+NAMESPACE = "istio-system"
+
+_PORTS: dict[str, tuple[MeshPort, ...]] = {
+    "jaeger-collector": (
+        MeshPort(14268, "jaeger-collector-http", "tcp", 14268),
+        MeshPort(14250, "jaeger-collector-grpc", "tcp", 14250),
+        MeshPort(9411, "http-zipkin", "http", 9411, store="zipkin"),
+        MeshPort(4317, "grpc-otel", "http2", 4317, store="otlp_grpc"),
+        MeshPort(4318, "http-otel", "http", 4318, store="otlp_http"),
+    ),
+    "zipkin": (MeshPort(9411, "http-query", "http", 9411, store="zipkin"),),
+    "tracing": (
+        MeshPort(80, "http-query", "http", 16686),
+        MeshPort(16685, "grpc-query", "http2", 16685),
+    ),
+}
+
+COLLECTORS: dict[str, MeshService] = {
+    names.fqdn(name, NAMESPACE): MeshService(
+        fqdn=names.fqdn(name, NAMESPACE), name=name, namespace=NAMESPACE, ports=ports, collector=True
+    )
+    for name, ports in _PORTS.items()
+}
+"""By fully qualified name. A port without a store is known, and nothing on a laptop answers there."""

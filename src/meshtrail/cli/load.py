@@ -106,9 +106,14 @@ def command(
 
 
 def _gateway(name: str) -> str:
+    from meshtrail.errors import MeshtrailError
     from meshtrail.local import state
 
-    return state.load(name).gateway
+    try:
+        return state.load(name).gateway
+    except MeshtrailError as error:
+        # Not 1, which says that a request failed.
+        raise MeshtrailError(error.message, mend=f"{error.mend}, or name a target with --url URL") from error
 
 
 def _run(target: Target, wanted: Plan, headers: tuple[tuple[str, str], ...]) -> LoadReport:

@@ -70,6 +70,11 @@ def command(
 def _address(jaeger: str | None, name: str) -> str:
     if jaeger is not None:
         return jaeger
+    from meshtrail.errors import MeshtrailError
     from meshtrail.local import state
 
-    return state.load(name).jaeger
+    try:
+        return state.load(name).jaeger
+    except MeshtrailError as error:
+        # Not 1, which says that a trace is broken.
+        raise MeshtrailError(error.message, mend=f"{error.mend}, or name a Jaeger with --jaeger URL") from error

@@ -224,7 +224,7 @@ class JaegerClient:
         mends = {
             401: "this Jaeger wants a login; reach it past its proxy, e.g. with kubectl port-forward",
             403: "this Jaeger refuses access; reach it past its proxy, e.g. with kubectl port-forward",
-            404: "is there a base path? give it too, e.g. --jaeger http://host/jaeger",
+            404: "is this the query port (16686)? is there a base path to add (http://host/jaeger)?",
         }
         mend = "see Jaeger's own log" if status >= 500 else mends.get(status, "is this the query address of a Jaeger?")
         if response.is_redirect:

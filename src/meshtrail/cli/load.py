@@ -7,6 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.load.plan import (
+    DEFAULT_CLOSED_CONCURRENCY,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_DURATION_S,
+    DEFAULT_RATE,
+    DEFAULT_TIMEOUT_S,
+    MAX_COUNT,
+    MAX_DURATION_S,
+    MAX_RATE,
+    plan,
+)
+
 if TYPE_CHECKING:
     from meshtrail.load.plan import Plan
     from meshtrail.load.report import LoadReport
@@ -54,16 +66,35 @@ def _latin(text: str) -> bool:
 @click.option("--path", metavar="PATH", help="Path of the request; default: the one in the URL, else /.")
 @click.option(
     "--rate",
-    default="10",
+    default=f"{DEFAULT_RATE:g}",
     callback=_rate,
     metavar="R",
     show_default=True,
-    help="Requests a second; max: as answers come.",
+    help=f"Requests a second, at most {MAX_RATE:g}; max: as fast as answers come.",
 )
-@click.option("--duration", "duration_s", type=float, metavar="SECONDS", help="Stop after this time; default: 10.")
-@click.option("--count", type=int, metavar="N", help="Stop after N requests.")
-@click.option("--concurrency", type=int, metavar="N", help="Most connections at once; default: 64, 4 at rate max.")
-@click.option("--timeout", "timeout_s", type=float, default=10.0, show_default=True, help="Seconds for one request.")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=float,
+    metavar="SECONDS",
+    help=f"Stop after this time; default: {DEFAULT_DURATION_S:g}, at most {MAX_DURATION_S:g}.",
+)
+@click.option("--count", type=int, metavar="N", help=f"Stop after N requests, at most {MAX_COUNT}.")
+@click.option(
+    "--concurrency",
+    type=int,
+    metavar="N",
+    help=f"Most connections at once; default: {DEFAULT_CONCURRENCY}, {DEFAULT_CLOSED_CONCURRENCY} at rate max.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=DEFAULT_TIMEOUT_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="For one request.",
+)
 @click.option(
     "--header", "headers", callback=_headers, multiple=True, metavar="K:V", help="Send this header too; repeats."
 )
@@ -84,7 +115,6 @@ def command(
     name: str,
 ) -> int:
     """Send GET requests, bounded in rate, time and count, and say how they fared."""
-    from meshtrail.load.plan import plan
     from meshtrail.load.target import resolve
 
     wanted = plan(
@@ -138,7 +168,7 @@ def _run(target: Target, wanted: Plan, headers: tuple[tuple[str, str], ...]) -> 
         disable=not console.is_terminal,
     )
     # Without a rate nobody knows how many fit into the time.
-    total = wanted.count if wanted.rate is not None or wanted.count < 1_000_000 else None
+    total = wanted.count if wanted.rate is not None or wanted.count < MAX_COUNT else None
     task = bar.add_task(target.url, total=total, failed="")
 
     def show(finished: int, failed: int) -> None:

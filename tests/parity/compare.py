@@ -1,0 +1,141 @@
+"""What must be the same as on a real cluster, and the one list of what need not be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+IGNORED_TAGS = {
+    "node_id": "holds the pod's address and generated name",
+    "peer.address": "an address",
+    "upstream_address": "an address",
+    "net.host.ip": "an address (Zipkin's local endpoint)",
+    "otel.scope.version": "the build of the Envoy binary",
+    "telemetry.sdk.version": "the build of the Envoy binary",
+    "request_size": "depends on the HTTP client",
+}
+"""Tags that are not compared, each with the reason; their presence is."""
+
+IGNORED_HEADERS = {
+    "x-forwarded-client-cert": "the recordings were made with mutual TLS",
+}
+COMPARED_HEADER_VALUES = ("host", "x-forwarded-proto", "x-envoy-attempt-count", "x-b3-sampled", "tracestate")
+
+CLIENT_CLOSES = "DC"
+"""The stand-in's urllib closes before the body of an error has passed through: whether Envoy notices in time to flag it
+(and how many bytes it counted by then) depends on the scheduler. The recordings show both outcomes within one trace."""
+
+
+def from_jaeger(traces: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Traces of Jaeger's API in the form of the recordings."""
+    result = []
+    for trace in traces:
+        spans = []
+        for span in trace["spans"]:
+            process = trace["processes"][span["processID"]]
+            tags = {tag["key"]: tag["value"] for tag in span["tags"]}
+            parent = next((ref["spanID"] for ref in span["references"] if ref["refType"] == "CHILD_OF"), None)
+            spans.append(
+                {
+                    "service": process["serviceName"],
+                    "kind": tags.get("span.kind"),
+                    "operation": span["operationName"],
+                    "span": span["spanID"],
+                    "parent": parent,
+                    "tags": tags,
+                    "process_tags": {tag["key"]: tag["value"] for tag in process["tags"]},
+                    "logs": span["logs"],
+                }
+            )
+        result.append({"trace": trace["traceID"], "spans": spans})
+    return result
+
+
+def shape(traces: list[dict[str, Any]], request_headers: Mapping[str, str]) -> list[Any]:
+    """Traces without ids, addresses and times: equal for two runs exactly if they tell the same.
+
+    Each trace is a forest of spans, children sorted by what they are. A parent that is no span of the trace (the
+    client's) stays as it is, and so does an id that the client gave.
+    """
+    given = " ".join(request_headers.values())
+    result = []
+    for trace in traces:
+        requests: dict[str, int] = {}
+        spans = sorted(trace["spans"], key=lambda span: span.get("start_us", 0))
+        for root in _roots(spans):
+            _number_requests(root, spans, requests)
+        forest = sorted((_tree(root, spans, requests, trace["trace"]) for root in _roots(spans)), key=_text)
+        result.append(
+            {"trace": trace["trace"] if trace["trace"] in given else "generated", "spans": len(spans), "forest": forest}
+        )
+    return sorted(result, key=_text)
+
+
+def _roots(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = {span["span"] for span in spans}
+    return [span for span in spans if span["parent"] not in known]
+
+
+def _number_requests(span: dict[str, Any], spans: list[dict[str, Any]], requests: dict[str, int]) -> None:
+    identifier = span["tags"].get("guid:x-request-id")
+    if identifier is not None:
+        requests.setdefault(identifier, len(requests))
+    for child in (other for other in spans if other["parent"] == span["span"]):
+        _number_requests(child, spans, requests)
+
+
+def _tree(span: dict[str, Any], spans: list[dict[str, Any]], requests: Mapping[str, int], trace: str) -> dict[str, Any]:
+    known = {other["span"] for other in spans}
+    children = [_tree(other, spans, requests, trace) for other in spans if other["parent"] == span["span"]]
+    return {
+        "service": span["service"],
+        "kind": span["kind"],
+        "operation": span["operation"],
+        "parent": "span" if span["parent"] in known else span["parent"],
+        "id is the trace's": span["span"] == trace[16:],
+        "tags": tags(span["tags"], requests),
+        "process": tags(span["process_tags"], requests),
+        "events": sorted(str(field["value"]) for log in span["logs"] for field in log["fields"]),
+        "children": sorted(children, key=_text),
+    }
+
+
+def tags(found: Mapping[str, Any], requests: Mapping[str, int]) -> dict[str, Any]:
+    """Tags in comparable form: what is ignored keeps its name only, request ids become their order of appearance."""
+    result: dict[str, Any] = {}
+    closed = CLIENT_CLOSES in str(found.get("response_flags", "")).split(",") or str(
+        found.get("http.status_code", "")
+    ).startswith("5")
+    for name, value in found.items():
+        if name in IGNORED_TAGS:
+            result[name] = "ignored"
+        elif name == "guid:x-request-id":
+            result[name] = f"request {requests[value]}"
+        elif name == "response_flags":
+            flags = [flag for flag in str(value).split(",") if flag not in (CLIENT_CLOSES, "-")]
+            result[name] = ",".join(flags) or "-"
+        elif name == "response_size" and closed:
+            result[name] = "cut"
+        elif isinstance(value, str):
+            result[name] = re.sub(r"Python-urllib/3\.\d+", "Python-urllib", value)
+        else:
+            result[name] = value
+    return result
+
+
+def headers(seen: Mapping[str, str]) -> dict[str, str]:
+    """Headers that a service saw: every name, and the values that do not depend on the run."""
+    result = {}
+    for name, value in seen.items():
+        if name in IGNORED_HEADERS:
+            continue
+        result[name] = value if name in COMPARED_HEADER_VALUES else ""
+        if name == "traceparent":
+            result[name] = f"...-{value.rsplit('-', 1)[-1]}"
+    return dict(sorted(result.items()))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)

@@ -100,9 +100,14 @@ def json_text(value: Any) -> str:
     return text
 
 
+def json_number(value: float) -> float:
+    """The number that json.dumps writes as Go does: 3, not 3.0."""
+    return int(value) if value.is_integer() and abs(value) < 1e21 else value
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
-        return int(value)
+    if isinstance(value, float):
+        return json_number(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, list):

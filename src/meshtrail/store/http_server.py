@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Mapping
@@ -44,6 +45,7 @@ class HttpServer(uvicorn.Server):
     """Leaves signals to the process that owns it; ends when `should_exit` is set."""
 
     def __init__(self, app: ASGIApp) -> None:
+        self.ready = asyncio.Event()
         super().__init__(
             uvicorn.Config(
                 app,
@@ -58,6 +60,10 @@ class HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=3,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, ip_address
 
 from meshtrail.store.jaeger_model import JaegerSpan, Tag
-from meshtrail.store.skew import SkewNode, warn_of_skew
+from meshtrail.store.skew import ORPHAN_CLASSIC, SkewNode, warn_of_skew
 
 SDK_KEYS = frozenset(
     {
@@ -31,7 +31,8 @@ def adjust(spans: list[JaegerSpan]) -> list[JaegerSpan]:
         [
             SkewNode(span.span_id, span.parent_id(), span.start_ns, span.duration_ns, _host(span), span.warnings)
             for span in spans
-        ]
+        ],
+        ORPHAN_CLASSIC,
     )
     for span in spans:
         _write_ip_addresses(span)
@@ -123,7 +124,7 @@ def _drop_references_without_trace(span: JaegerSpan) -> None:
         else:
             span.warnings.append(
                 f"Invalid span reference removed {{TraceID:{reference.trace_id} SpanID:{reference.span_id:016x} "
-                f"RefType:{reference.type}}}"
+                f"RefType:{reference.type} XXX_NoUnkeyedLiteral:{{}} XXX_unrecognized:[] XXX_sizecache:0}}"
             )
     span.references = kept
 

@@ -34,7 +34,7 @@ def routes(store: TraceStore) -> list[Route]:
 
     async def legacy_operations(request: Request) -> Response:
         names = sorted({name for name, _ in operations(store, request.path_params["service"])})
-        return _answer(names, total=len(names))
+        return _answer(names or None, total=len(names))
 
     async def all_operations(request: Request) -> Response:
         service = request.query_params.get("service", "")
@@ -45,10 +45,11 @@ def routes(store: TraceStore) -> list[Route]:
 
     async def one_trace(request: Request) -> Response:
         trace_id = parse_trace_id(request.path_params["trace_id"])
+        raw = flag(request.query_params, "raw")
         spans = store.spans(trace_id)
         if not spans:
             return _error(404, _NOT_FOUND)
-        return await _traces([spans], raw=flag(request.query_params, "raw"))
+        return await _traces([spans], raw=raw)
 
     async def search(request: Request) -> Response:
         query = trace_query(request.query_params, store.limits.max_traces)

@@ -34,8 +34,9 @@ def routes(store: TraceStore) -> list[Route]:
         params = request.query_params
         kind = params.get("span_kind", "") or params.get("spanKind", "")
         found = operations(store, params.get("service", ""), kind)
-        names = [{"name": name} | ({"spanKind": kind} if kind else {}) for name, kind in found]
-        return _answer({"operations": names} if names else {})
+        pairs = [{"name": name, "spanKind": kind} for name, kind in found]
+        names = [{key: value for key, value in pair.items() if value} for pair in pairs]
+        return _answer({"operations": names})
 
     async def one_trace(request: Request) -> Response:
         try:

@@ -17,7 +17,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from meshtrail.store.attributes import as_string
-from meshtrail.store.go_format import time_text
+from meshtrail.store.go_format import json_number, time_text
 from meshtrail.store.store import StoredSpan
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class Tag:
         if self.type == "int64" and abs(value) > _MAX_SAFE_INTEGER:
             value = str(value)
         elif self.type == "binary":
-            value = base64.b64encode(value).decode()
-        elif self.type == "float64" and not math.isfinite(value):
-            value = str(value)  # Jaeger fails the whole query on NaN, which JSON cannot write
+            value = base64.b64encode(value).decode() if value else None
+        elif self.type == "float64":
+            # Jaeger fails the whole query on NaN, which JSON cannot write.
+            value = json_number(value) if math.isfinite(value) else str(value)
         return {"key": self.key, "type": self.type, "value": value}
 
 
@@ -156,11 +157,11 @@ def _span(span: Span, process: Process, scope_tags: list[Tag]) -> JaegerSpan:
 
 
 def sane_times(span: Span) -> tuple[int, int, str]:
-    """Start and end in ns, the end moved to 1 us after the start when it is not later; and Jaeger's warning then."""
+    """Start and end in ns, the end moved to 1 ns after the start when it is not later; and Jaeger's warning then."""
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
     if start < end:
         return start, end, ""
-    moved = start + 1000
+    moved = start + 1
     return (
         start,
         moved,

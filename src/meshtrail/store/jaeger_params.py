@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 
@@ -53,6 +54,9 @@ def trace_query_v3(params: QueryParams, max_limit: int) -> TraceQuery:
     if not get("start_time_min") or not get("start_time_max"):
         raise ParameterError("query.start_time_min and query.start_time_max are required")
     limit = get("num_traces") or get("search_depth")
+    if limit and not re.fullmatch(r"[+-]?[0-9]{1,9}", limit):
+        quoted = json.dumps(limit, ensure_ascii=False)
+        raise ParameterError(f"malformed parameter query.num_traces: strconv.Atoi: parsing {quoted}: invalid syntax")
     tags = {
         key.removeprefix("query.attributes[").removesuffix("]"): value
         for key, value in params.multi_items()

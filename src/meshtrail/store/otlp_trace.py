@@ -14,9 +14,10 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from meshtrail.store.go_format import json_number
 from meshtrail.store.jaeger_adjust import SDK_KEYS, ip_text
 from meshtrail.store.jaeger_model import WARNINGS_ATTRIBUTE, sane_times, sent_warnings
-from meshtrail.store.skew import SkewNode, warn_of_skew
+from meshtrail.store.skew import ORPHAN_V3, SkewNode, warn_of_skew
 from meshtrail.store.store import StoredSpan
 
 if TYPE_CHECKING:
@@ -90,11 +91,12 @@ def _adjust(entries: list[_Entry]) -> list[_Entry]:
                 int.from_bytes(entry.span.parent_span_id),
                 entry.start_ns,
                 entry.end_ns - entry.start_ns,
-                entry.resource.get("ip", {}).get("stringValue", ""),
+                _host(entry.resource),
                 entry.warnings,
             )
             for entry in entries
-        ]
+        ],
+        ORPHAN_V3,
     )
     for entry in entries:
         _write_ip_addresses(entry.attributes)
@@ -133,6 +135,17 @@ def _split_shared_ids(entries: list[_Entry]) -> None:
         new_parent = new_ids.get(entry.span.parent_span_id)
         if new_parent is not None and entry.span.span_id != new_parent:
             entry.span.parent_span_id = new_parent
+
+
+def _host(resource: Attributes) -> str:
+    """Tells hosts apart: the first of host.id, host.ip, host.name that the resource has."""
+    for key in ("host.id", "host.ip", "host.name"):
+        if key in resource:
+            value = resource[key]
+            if key == "host.ip" and "arrayValue" in value:
+                value = next(iter(value["arrayValue"].get("values", [])), {})
+            return str(value.get("stringValue", ""))
+    return ""
 
 
 def _write_ip_addresses(attributes: Attributes) -> None:
@@ -252,4 +265,4 @@ def _value(value: AnyValue) -> Json:
 def _double(value: float) -> float | str:
     if math.isnan(value):
         return "NaN"
-    return value if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
+    return json_number(value) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,7 +1,7 @@
 """Finding traces: the search, and who calls whom.
 
-The conditions are those of Jaeger's memory storage (jaeger/internal/storage/v2/memory, v2.13): a trace is found when one
-of its spans meets all of them. Traces come newest first.
+The conditions are those of Jaeger's memory storage (jaeger/internal/storage/v2/memory, v2.13): a trace is found when
+one of its spans meets all of them. Traces come newest first.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ def _span_matches(span: Span, context: list[Any], query: TraceQuery) -> bool:
     if query.duration_max_ns and end - start > query.duration_max_ns:
         return False
     for key, wanted in query.tags.items():
-        if key == "error":
-            code = Status.STATUS_CODE_ERROR if wanted == "true" else Status.STATUS_CODE_OK
-            if span.status.code != code:
+        if key == "error" and wanted in ("true", "false"):
+            # Jaeger 2.13 means this, and finds spans with status OK for error=true: it reads the text "true" as false.
+            if (span.status.code == Status.STATUS_CODE_ERROR) != (wanted == "true"):
                 return False
         elif not any(
             attribute.key == key and as_string(attribute.value) == wanted

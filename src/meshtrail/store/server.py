@@ -91,8 +91,7 @@ async def _run(settings: Settings, store: TraceStore, end: asyncio.Event) -> Non
     await grpc_server.start()
     http_server = HttpServer(PortRouter(apps))
     serving = asyncio.create_task(http_server.serve(sockets=list(listeners.values())))
-    while not http_server.started and not serving.done():
-        await asyncio.sleep(0.005)
+    await http_server.ready.wait()
     shown = f"[{host}]" if ":" in host else host
     ready = {"event": "ready", "otlp_grpc": f"{shown}:{grpc_port}"}
     ready |= {name: f"http://{shown}:{port}" for name, port in ports.items()}

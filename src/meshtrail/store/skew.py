@@ -23,8 +23,13 @@ class SkewNode:
     warnings: list[str] = field(default_factory=list)
 
 
-def warn_of_skew(spans: Sequence[SkewNode]) -> None:
-    """Warn of spans that lie outside their parent, have no parent in the trace, or repeat an id."""
+# What the two APIs say of a span whose parent is not in the trace; {} is the parent's id.
+ORPHAN_CLASSIC = "invalid parent span IDs={}; skipping clock skew adjustment"
+ORPHAN_V3 = "parent span ID={} is not in the trace; skipping clock skew adjustment"
+
+
+def warn_of_skew(spans: Sequence[SkewNode], orphan: str) -> None:
+    """Warn of spans that lie outside their parent, have no parent in the trace (`orphan`), or repeat an id."""
     nodes: dict[int, SkewNode] = {}
     for span in spans:
         if nodes.setdefault(span.span_id, span) is not span:
@@ -37,7 +42,7 @@ def warn_of_skew(spans: Sequence[SkewNode]) -> None:
         elif span.parent_id in nodes:
             children.setdefault(span.parent_id, []).append(span)
         else:
-            span.warnings.append(f"invalid parent span IDs={span.parent_id:016x}; skipping clock skew adjustment")
+            span.warnings.append(orphan.format(f"{span.parent_id:016x}"))
             pending.append((span, None, span.host, 0))
     while pending:  # a stack, not recursion: a trace may be deeper than Python's stack
         span, above, host, delta = pending.pop()

@@ -58,7 +58,7 @@ class SqliteJournal:
         self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        """Raises MeshtrailError for a file that is not ours, of another version, damaged, or in use; leaves it as it is."""
+        """Raises MeshtrailError for a file that is not ours, of another version, damaged or in use; leaves it as is."""
         path = self._path
         fresh = not path.exists() or path.stat().st_size == 0
         if not fresh and not path.is_file():

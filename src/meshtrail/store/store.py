@@ -78,8 +78,8 @@ class TraceStore:
     def add(self, resource_spans: Iterable[ResourceSpans]) -> Outcome:
         """Store the spans of one decoded request.
 
-        Raises RefusedError, and stores nothing, when the request as a whole is over a limit. Single spans that cannot be
-        stored are counted in the outcome.
+        Raises RefusedError, and stores nothing, when the request as a whole is over a limit. Single spans that cannot
+        be stored are counted in the outcome.
         """
         resource_spans = list(resource_spans)
         count = sum(len(scope.spans) for resource in resource_spans for scope in resource.scope_spans)

@@ -1,8 +1,9 @@
 """Requests with text that is not UTF-8.
 
 A sidecar puts header values into attributes, and a header may hold any byte. Python's protobuf refuses the whole
-request then, where Go's does not look; losing all spans of a proxy for one odd user agent would be a lie about the mesh.
-So such a request is read a second time with a schema in which text is bytes, and what is not UTF-8 becomes U+FFFD.
+request then, where Go's does not look; losing all spans of a proxy for one odd user agent would be a lie about the
+mesh. So such a request is read a second time with a schema in which text is bytes, and what is not UTF-8 becomes
+U+FFFD.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Zipkin v2 JSON to OTLP, as Jaeger's Zipkin receiver translates it.
 
-Source of the rules: opentelemetry-collector-contrib pkg/translator/zipkin/zipkinv2/to_translator.go (v0.140), the version
-inside Jaeger 2.13; `tests/store/recorded` holds a real Jaeger's answers to the same input.
+Source of the rules: opentelemetry-collector-contrib pkg/translator/zipkin/zipkinv2/to_translator.go (v0.140), the
+version inside Jaeger 2.13; `tests/store/recorded` holds a real Jaeger's answers to the same input.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _fill_span(into: Span, source: dict[str, Json], tags: dict[str, str], where:
         _add_event(into, _object(annotation, f"{where}.annotations"), where)
 
 
-def _kind(kind: Json, tags: dict[str, str], where: str) -> Span.SpanKind:
+def _kind(kind: Json, tags: dict[str, str], where: str) -> Span.SpanKind.ValueType:
     if kind is not None:
         kind = text(kind, f"{where}.kind")
     if kind in _KINDS:
@@ -148,7 +148,7 @@ def _add_endpoints(into: Span, source: dict[str, Json], where: str) -> None:
 
 
 def _add_event(into: Span, annotation: dict[str, Json], where: str) -> None:
-    """An annotation; "name|{attributes as JSON}|dropped count" is how OpenTelemetry's Zipkin exporter writes an event."""
+    """An annotation; OpenTelemetry's Zipkin exporter writes an event as "name|{attributes as JSON}|dropped count"."""
     event = into.events.add()
     stamp = integer(annotation.get("timestamp"), f"{where}.annotations.timestamp", 1, _MAX_U64 // 1000)
     event.time_unix_nano = stamp * 1000

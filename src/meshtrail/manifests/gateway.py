@@ -89,7 +89,7 @@ def service_entry(top: Fields, meta: kinds.Meta) -> kinds.ServiceEntry:
             port=item.integer("number", 1, 65535, required=True),
             name=item.text("name", required=True),
             protocol=item.text("protocol").upper(),
-            target_port=item.maybe_int("targetPort", 1, 65535),
+            target_port=item.maybe_integer("targetPort", 1, 65535),
         )
         for item in spec.all_fields("ports", ENTRY_PORT, required=True)
     )

@@ -86,29 +86,23 @@ def find(folder: Path) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
-def build(folder: Path, components: Sequence[Path], files: set[Path]) -> list[Map]:
+def build(folder: Path, components: Sequence[Path], files: set[Path], laid: dict[Path, list[Problem]]) -> list[Map]:
     """The objects of a kustomization with further components laid over it.
 
-    A component whose patches name no object of this kustomization is left out here: the caller lays it over several.
-    `files` receives every file that was read. Raises ManifestError.
+    A component whose patches name an object that this kustomization lacks is left out: the same components are laid
+    over several kustomizations. `laid` receives for each component what was missing, [] when it was laid over; `files`
+    every file that was read. Raises ManifestError.
     """
     run = _Build(files)
     objects = _build(folder, [], run)
     for component in components:
         try:
             objects = _build(component, [clone(one) for one in objects], run, want="Component")
-        except NoTargetError:
-            continue
+        except NoTargetError as error:
+            laid.setdefault(component, error.problems)
+        else:
+            laid[component] = []
     return objects
-
-
-def applies(component: Path, objects: Sequence[Map]) -> bool:
-    """Whether every patch of a component finds its object here."""
-    try:
-        _build(component, [clone(one) for one in objects], _Build(set()), want="Component")
-    except NoTargetError:
-        return False
-    return True
 
 
 def _build(folder: Path, inherited: list[Map], run: _Build, want: str = "Kustomization") -> list[Map]:

@@ -75,10 +75,11 @@ def load(
     problems: list[Problem] = []
     noted = warnings if warnings is not None else Warnings()
     result = Manifests()
+    laid: dict[Path, list[Problem]] = {}
     for path in paths:
         files: set[Path] = set()
         try:
-            documents = read_documents(path, components, files)
+            documents = read_documents(path, components, files, laid)
         except ManifestError as error:
             problems.extend(error.problems)
             continue
@@ -100,16 +101,21 @@ def load(
                 )
             found[key] = resource
         result = result.overlay(Manifests(found.values(), files))
+    for component in components:
+        missing = [Problem("no kustomization was given to lay this component over", str(component))]
+        problems.extend(laid.get(component, missing))
     if problems:
         raise ManifestError(list(dict.fromkeys(problems)))
     return result
 
 
-def read_documents(path: Path, components: Sequence[Path], files: set[Path]) -> list[tuple[object, Mark]]:
+def read_documents(
+    path: Path, components: Sequence[Path], files: set[Path], laid: dict[Path, list[Problem]]
+) -> list[tuple[object, Mark]]:
     """The documents of a path with their places, before they are typed; `files` receives what was read."""
     if path.is_dir():
         if kustomize.find(path):
-            return [(raw, raw.mark) for raw in kustomize.build(path, components, files)]
+            return [(raw, raw.mark) for raw in kustomize.build(path, components, files, laid)]
         found = sorted(child for child in path.iterdir() if child.suffix in SUFFIXES and child.is_file())
         if not found:
             raise ManifestError(
@@ -121,5 +127,5 @@ def read_documents(path: Path, components: Sequence[Path], files: set[Path]) -> 
             )
         return [document for child in found for document in read_file(child, files)]
     if path.name in kustomize.NAMES:
-        return [(raw, raw.mark) for raw in kustomize.build(path.parent, components, files)]
+        return [(raw, raw.mark) for raw in kustomize.build(path.parent, components, files, laid)]
     return read_file(path, files)

@@ -29,8 +29,8 @@ PILOT = message(
     "enabled env envVarFrom extraContainerArgs hub image initContainers ipFamilies ipFamilyPolicy "
     "jwksResolverExtraRootCA keepaliveMaxServerConnectionAge memory nodeSelector podAnnotations podLabels replicaCount "
     "resources rollingMaxSurge rollingMaxUnavailable seccompProfile serviceAccountAnnotations serviceAnnotations "
-    "tag taint tolerations topologySpreadConstraints trustedZtunnelNamespace trustedZtunnelName variant volumeMounts volumes "
-    "crlConfigMapName gatewayClasses",
+    "tag taint tolerations topologySpreadConstraints trustedZtunnelNamespace trustedZtunnelName variant "
+    "volumeMounts volumes crlConfigMapName gatewayClasses",
 )
 MESH_CONFIG = message(
     "meshConfig",
@@ -238,7 +238,7 @@ def provider(fields: Fields, providers: list[kinds.TracingProvider], others: lis
             port=found.integer("port", 1, 65535, required=True),
             http_path=http.text("path", required=True) if http else "",
             trace_context=zipkin.text("traceContextOption", "USE_B3", choices=_TRACE_CONTEXT) if zipkin else "USE_B3",
-            max_tag_length=found.maybe_int("maxTagLength", 1),
+            max_tag_length=found.maybe_integer("maxTagLength", 1),
         )
     )
 

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from meshtrail.errors import Problem, Warnings
-from meshtrail.manifests import gateway, kinds, kubernetes, meshconfig, telemetry, virtualservice
+from meshtrail.manifests import (
+    destinationrule,
+    envoyfilter,
+    gateway,
+    kinds,
+    kubernetes,
+    meshconfig,
+    telemetry,
+    virtualservice,
+)
 from meshtrail.manifests.document import Map, Mark
 from meshtrail.manifests.reader import Fields, Message, Scope, Value, closest, kind_of
 
@@ -38,7 +47,9 @@ KINDS: dict[str, Kind] = {
     "Secret": Kind(("v1",), kubernetes.SECRET, kubernetes.secret),
     "Gateway": Kind(_NETWORKING, gateway.GATEWAY, gateway.gateway),
     "VirtualService": Kind(_NETWORKING, virtualservice.VIRTUAL_SERVICE, virtualservice.virtual_service),
+    "DestinationRule": Kind(_NETWORKING, destinationrule.DESTINATION_RULE, destinationrule.destination_rule),
     "ServiceEntry": Kind(_NETWORKING, gateway.SERVICE_ENTRY, gateway.service_entry),
+    "EnvoyFilter": Kind(_istio("networking", "v1alpha3"), envoyfilter.ENVOY_FILTER, envoyfilter.envoy_filter),
     "Telemetry": Kind(_istio("telemetry", "v1", "v1alpha1"), telemetry.TELEMETRY, telemetry.telemetry),
     "IstioOperator": Kind(_istio("install", "v1alpha1"), meshconfig.ISTIO_OPERATOR, meshconfig.istio_operator),
 }

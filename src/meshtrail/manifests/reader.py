@@ -281,11 +281,11 @@ class Fields:
         found = self.need(name) if required else self.get(name)
         return found.integer(minimum, maximum, default=default) if found else default
 
-    def maybe_int(self, name: str, minimum: int | None = None, maximum: int | None = None) -> int | None:
+    def maybe_integer(self, name: str, minimum: int | None = None, maximum: int | None = None) -> int | None:
         found = self.get(name)
         return found.integer(minimum, maximum) if found else None
 
-    def maybe_bool(self, name: str) -> bool | None:
+    def maybe_boolean(self, name: str) -> bool | None:
         found = self.get(name)
         return found.boolean() if found else None
 

@@ -58,10 +58,10 @@ def tracing(fields: Fields) -> kinds.Tracing:
     return kinds.Tracing(
         providers=providers,
         random_sampling_percentage=sampling.number(0.0, 100.0) if sampling else None,
-        disable_span_reporting=fields.maybe_bool("disableSpanReporting"),
-        disable_context_propagation=fields.maybe_bool("disableContextPropagation"),
-        use_request_id_for_trace_sampling=fields.maybe_bool("useRequestIdForTraceSampling"),
-        enable_istio_tags=fields.maybe_bool("enableIstioTags"),
+        disable_span_reporting=fields.maybe_boolean("disableSpanReporting"),
+        disable_context_propagation=fields.maybe_boolean("disableContextPropagation"),
+        use_request_id_for_trace_sampling=fields.maybe_boolean("useRequestIdForTraceSampling"),
+        enable_istio_tags=fields.maybe_boolean("enableIstioTags"),
         custom_tags=tuple(
             tag
             for name, value in (tags.entries() if tags else [])

@@ -179,7 +179,7 @@ def http_match(fields: Fields) -> kinds.HttpMatch:
         headers=string_matches(fields, "headers"),
         without_headers=string_matches(fields, "withoutHeaders"),
         query=string_matches(fields, "queryParams"),
-        port=fields.maybe_int("port", 1, 65535),
+        port=fields.maybe_integer("port", 1, 65535),
         gateways=fields.strings("gateways"),
         source_labels=fields.labels("sourceLabels"),
         source_namespace=fields.text("sourceNamespace"),
@@ -282,7 +282,7 @@ def read_redirect(fields: Fields) -> kinds.Redirect:
         uri=fields.text("uri"),
         authority=fields.text("authority"),
         scheme=fields.text("scheme", choices=("http", "https")),
-        port=fields.maybe_int("port", 1, 65535),
+        port=fields.maybe_integer("port", 1, 65535),
         code=code,
     )
 

@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterable
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import ThreadingMixIn
 from typing import Any
@@ -124,6 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what http.server itself refuses, an unknown method or a broken request line, in JSON too."""
+        self.close_connection = True
+        self._send(code, {"error": (message or HTTPStatus(code).phrase).lower()})
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing per request; a change of mode is logged where it happens."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -52,15 +52,34 @@ class _UntilDeadline(httpx.SyncByteStream):
 
 
 class AsyncTransport(httpx.AsyncHTTPTransport):
-    """Asks a second time as Transport does; asyncio.timeout bounds the whole."""
+    """AsyncHTTPTransport with the habits of Transport."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        end = time.monotonic() + request.extensions["timeout"]["read"]
         try:
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
             if request.method != "GET":
                 raise
-            return await super().handle_async_request(request)
+            response = await super().handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _AsyncUntilDeadline(response.stream, end)
+        return response
+
+
+class _AsyncUntilDeadline(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream, end: float) -> None:
+        self.stream = stream
+        self.end = end
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self.stream:
+            if time.monotonic() > self.end:
+                raise httpx.ReadTimeout("the answer is not complete in time")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -71,8 +90,8 @@ def _options(url: str) -> dict[str, Any]:
 def client(url: str, timeout: float) -> httpx.Client:
     """Return a client for one upstream, safe to share between threads.
 
-    `timeout` is in seconds, for each of connect, send and receive. `trust_env=False`: a proxy in the environment must
-    never come between a service and its sidecar.
+    `timeout` is in seconds: to connect, to send, and for the answer as a whole. `trust_env=False`: a proxy in the
+    environment must never come between a service and its sidecar.
     """
     return httpx.Client(base_url=url, timeout=timeout, trust_env=False, transport=Transport(**_options(url)))
 
@@ -87,7 +106,7 @@ def upstream_errors(name: str, timeout: float) -> Iterator[None]:
     """Turn what can go wrong with a call to `name` into a ServiceError."""
     try:
         yield
-    except (httpx.TimeoutException, TimeoutError) as error:
+    except httpx.TimeoutException as error:
         raise ServiceError(504, f"upstream {name} timed out after {timeout:g} s") from error
     except httpx.ConnectError as error:
         raise ServiceError(502, f"upstream {name} failed: cannot connect") from error

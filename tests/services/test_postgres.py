@@ -1,0 +1,247 @@
+"""database on a real PostgreSQL, and on SQLite files: seeding, loss and return of the store."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.services.harness import DATABASE, FORMS, Collector, Process, wait_for
+
+PASSWORD = "hunter2"
+each_form = pytest.mark.parametrize("form", FORMS)
+
+
+class Postgres:
+    """A private PostgreSQL server in a folder of its own; as root it runs as the user `postgres`."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder = folder
+        self.programs = programs
+        self.as_user: list[str] = []
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+            self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"postgresql://demo:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+        secret = folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run(
+            "initdb", "--pgdata", str(folder / "data"), "-U", "demo", "-A", "md5", "--no-sync", f"--pwfile={secret}"
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self.as_user, str(self.programs / program), *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> None:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "off",
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            [*self.as_user, str(self.programs / "postgres"), "-D", str(self.folder / "data"), *settings],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(self._answers, "PostgreSQL to answer")
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(3)  # SIGQUIT: at once, as a crash would be
+            self.process.wait(20)
+            self.process = None
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+def _absent(reason: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    candidates = [Path(found).parent for name in ("postgres",) if (found := shutil.which(name))]
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    programs = next((path for path in candidates if (path / "initdb").exists() and (path / "postgres").exists()), None)
+    if programs is None:
+        _absent("no PostgreSQL server on this machine (initdb and postgres)")
+    assert programs is not None
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        _absent("PostgreSQL does not run as root, and there is no setpriv")
+    with tempfile.TemporaryDirectory(prefix="meshtrail-pg-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        postgres = Postgres(Path(folder), programs)
+        try:
+            yield postgres
+        finally:
+            postgres.stop()
+
+
+@pytest.fixture
+def postgres(server: Postgres) -> Postgres:
+    """A running server without our table."""
+    if server.process is None:
+        server.start()
+    server.execute("DROP TABLE IF EXISTS records")
+    return server
+
+
+@contextmanager
+def database(form: str, url: str, **environment: str) -> Iterator[Process]:
+    with Process(DATABASE, form, DATABASE_URL=url, **environment) as process:
+        yield process
+    assert PASSWORD not in "\n".join(process.lines)
+
+
+def _answers(process: Process) -> bool:
+    return bool(process.get().status_code == 200)
+
+
+@each_form
+def test_counts_rows_of_a_real_table(postgres: Postgres, form: str) -> None:
+    with database(form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
+        assert process.get("/readyz").status_code == 200
+        assert process.get().json() == DATABASE.answer
+        postgres.execute("DELETE FROM records WHERE id = 42")
+        assert process.get().json()["records"] == 41
+        postgres.execute("DROP TABLE records")
+        assert process.get().json() == DATABASE.answer, "made anew"
+
+
+def test_starts_at_the_same_time_fill_it_once(postgres: Postgres) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        processes = list(pool.map(lambda _: Process(DATABASE, "plain", DATABASE_URL=postgres.url), range(4)))
+        try:
+            assert {answer.status_code for answer in pool.map(lambda one: one.get("/readyz"), processes)} == {200}
+            assert [one.get().json()["records"] for one in processes] == [42] * 4
+        finally:
+            assert [one.stop() for one in processes] == [0] * 4
+
+
+@each_form
+def test_server_that_goes_and_comes_back(postgres: Postgres, form: str) -> None:
+    with database(form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
+        with ThreadPoolExecutor(8) as pool:
+            assert {one.status_code for one in pool.map(lambda _: process.get(), range(100))} == {200}
+        postgres.stop()
+        for path in ("/query", "/readyz"):
+            answer = process.get(path)
+            assert (answer.status_code, answer.json()) == (503, {"error": "store postgresql is not available"})
+        assert process.get("/healthz").status_code == 200
+        postgres.start()
+        assert process.get().status_code == 200, "the first request after its return"
+        assert process.get("/readyz").status_code == 200
+        messages = [entry["message"] for entry in process.logs()]
+        assert len([one for one in messages if one.startswith("store postgresql is down: ")]) == 1
+        assert "store postgresql is back" in messages
+
+
+def test_restart_between_two_requests_costs_none(postgres: Postgres) -> None:
+    """Kept connections died with the server; they are replaced, not reported."""
+    with database("plain", postgres.url) as process:
+        with ThreadPoolExecutor(8) as pool:
+            assert {one.status_code for one in pool.map(lambda _: process.get(), range(50))} == {200}
+        postgres.stop()
+        postgres.start()
+        with ThreadPoolExecutor(8) as pool:
+            assert {one.status_code for one in pool.map(lambda _: process.get(), range(50))} == {200}
+
+
+def test_starts_without_its_server(server: Postgres) -> None:
+    server.stop()
+    with database("plain", server.url) as process:
+        assert process.get("/healthz").status_code == 200
+        assert process.get("/readyz").status_code == 503
+        server.start()
+        wait_for(lambda: _answers(process), "the store to be found")
+
+
+def test_wrong_password_is_not_shown(postgres: Postgres) -> None:
+    with database("plain", postgres.url.replace(PASSWORD, PASSWORD + "x")) as process:
+        answer = process.get()
+        assert (answer.status_code, answer.json()) == (503, {"error": "store postgresql is not available"})
+
+
+def test_connections_are_bounded(postgres: Postgres) -> None:
+    with database("plain", postgres.url) as process:
+        with ThreadPoolExecutor(32) as pool:
+            assert {one.status_code for one in pool.map(lambda _: process.get(), range(300))} == {200}
+        with psycopg.connect(postgres.url) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = 'postgres' AND pid <> pg_backend_pid()"
+            ).fetchone()
+        assert row is not None
+        assert 1 <= row[0] <= 8
+
+
+def test_sql_span_names_the_server(postgres: Postgres) -> None:
+    with Collector() as collector:
+        with database("otel", postgres.url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
+            assert process.get("/readyz").status_code == 200
+            trace = secrets.token_hex(16)
+            process.get(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+            spans = collector.trace(trace, 2)
+        assert {span.trace for span in collector.spans} == {trace}, "neither health nor seeding makes spans"
+    sql = spans["SELECT records"]
+    assert sql.parent == spans["GET /query"].id
+    assert sql.attributes["db.system.name"] == "postgresql"
+    assert sql.attributes["db.namespace"] == "postgres"
+    assert sql.attributes["server.address"] == "127.0.0.1"
+    assert sql.attributes["server.port"] == postgres.port
+    assert PASSWORD not in str(spans)
+
+
+def test_sqlite_file_is_filled_once_and_kept(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/rows.db"
+    with ThreadPoolExecutor(4) as pool:
+        processes = list(pool.map(lambda _: Process(DATABASE, "plain", DATABASE_URL=url), range(4)))
+        try:
+            assert [answer.status_code for answer in pool.map(lambda one: one.get(), processes)] == [200] * 4
+        finally:
+            assert [one.stop() for one in processes] == [0] * 4
+    with sqlite3.connect(tmp_path / "rows.db") as connection:
+        connection.execute("DELETE FROM records WHERE id > 40")
+    connection.close()
+    with database("plain", url) as process:
+        assert process.get().json()["records"] == 42
+
+
+@each_form
+def test_sqlite_that_cannot_be_opened_is_503_until_it_can(tmp_path: Path, form: str) -> None:
+    with database(form, f"sqlite:///{tmp_path}/later/rows.db", OTEL_TRACES_EXPORTER="none") as process:
+        answer = process.get()
+        assert (answer.status_code, answer.json()) == (503, {"error": "store sqlite is not available"})
+        assert process.get("/healthz").status_code == 200
+        assert process.get("/readyz").status_code == 503
+        (tmp_path / "later").mkdir()
+        assert process.get().json() == DATABASE.answer

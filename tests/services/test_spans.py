@@ -1,0 +1,207 @@
+"""The spans of the otel form, as an OTLP collector gets them."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+
+import pytest
+from tests.services.conftest import Setup
+from tests.services.harness import BACKEND, DATABASE, FRONTEND, Answer, Collector, Process, Span, Upstream, wait_for
+
+# Name of each span -> (kind, name of its parent); the server span hangs under the caller's.
+TREES = {
+    "frontend": {"GET /": ("server", None), "GET": ("client", "GET /")},
+    "backend": {
+        "GET /api/data": ("server", None),
+        "processBusinessLogic": ("internal", "GET /api/data"),
+        "fetchFromDatabase": ("internal", "processBusinessLogic"),
+        "GET": ("client", "fetchFromDatabase"),
+    },
+    "database": {"GET /query": ("server", None), "SELECT records": ("client", "GET /query")},
+}
+PARENT = "b7ad6b7169203331"
+
+
+def ask(setup: Setup, **headers: str) -> dict[str, Span]:
+    """Send a request with a sampled traceparent; return the spans that came of it, by name."""
+    trace = secrets.token_hex(16)
+    setup.process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01", **headers})
+    return setup.collector.trace(trace, len(TREES[setup.implementation.service]))
+
+
+def test_tree(traced: Setup) -> None:
+    spans = ask(traced)
+    tree = TREES[traced.implementation.service]
+    assert spans.keys() == tree.keys()
+    for name, (kind, parent) in tree.items():
+        assert spans[name].kind == kind
+        assert spans[name].parent == (spans[parent].id if parent else PARENT)
+        assert spans[name].service == traced.implementation.service
+        assert not spans[name].error
+
+
+def test_what_is_injected_is_exported(traced: Setup) -> None:
+    """No phantom parent: the span that the next service sees as its parent reaches the collector."""
+    if not traced.implementation.upstream:
+        pytest.skip("calls nobody")
+    spans = ask(traced)
+    (seen,) = traced.upstream.seen
+    assert seen["traceparent"].split("-")[2] == seen["x-b3-spanid"] == spans["GET"].id
+
+
+def test_stable_names_of_attributes(traced: Setup) -> None:
+    spans = ask(traced)
+    server = next(span for span in spans.values() if span.kind == "server")
+    assert server.attributes["http.request.method"] == "GET"
+    assert server.attributes["http.route"] == traced.implementation.path
+    assert server.attributes["http.response.status_code"] == 200
+    assert not [name for span in spans.values() for name in span.attributes if name in ("http.method", "http.url")]
+
+
+def test_sql_span(traced: Setup) -> None:
+    if traced.implementation.service != "database":
+        pytest.skip("asks no database")
+    attributes = ask(traced)["SELECT records"].attributes
+    assert attributes["db.system.name"] == "sqlite"
+    assert attributes["db.query.text"] == "SELECT count(*) FROM records"
+    assert attributes["db.operation.name"] == "SELECT"
+    assert attributes["db.collection.name"] == "records"
+
+
+def test_b3_is_read_and_w3c_wins(traced: Setup) -> None:
+    b3, w3c = secrets.token_hex(16), secrets.token_hex(16)
+    headers = {"x-b3-traceid": b3, "x-b3-spanid": PARENT, "x-b3-sampled": "1"}
+    count = len(TREES[traced.implementation.service])
+    traced.process.get(headers=headers)
+    assert [span.parent for span in traced.collector.trace(b3, count).values()].count(PARENT) == 1
+    traced.process.get(headers=headers | {"traceparent": f"00-{w3c}-{PARENT}-01"})
+    traced.collector.trace(w3c, count)
+    assert len([span for span in traced.collector.spans if span.trace == b3]) == count
+
+
+def test_sampling_follows_the_sidecar(traced: Setup) -> None:
+    unsampled = secrets.token_hex(16)
+    traced.process.get(headers={"traceparent": f"00-{unsampled}-{PARENT}-00"})
+    if traced.implementation.upstream:
+        (seen,) = traced.upstream.seen
+        assert seen["traceparent"].startswith(f"00-{unsampled}-")
+        assert seen["traceparent"].endswith("-00")
+        assert seen["x-b3-sampled"] == "0"
+    ask(traced)  # exported later than the first would have been
+    assert not [span for span in traced.collector.spans if span.trace == unsampled]
+
+
+def test_without_a_caller_a_trace_begins_here(traced: Setup) -> None:
+    known = {span.trace for span in traced.collector.spans}
+    traced.process.get()
+    count = len(TREES[traced.implementation.service])
+    new = wait_for(
+        lambda: (
+            (spans := [span for span in list(traced.collector.spans) if span.trace not in known])
+            and len(spans) == count
+            and spans
+        ),
+        "a trace of its own",
+    )
+    assert len({span.trace for span in new}) == 1
+    assert [span.parent for span in new].count("") == 1
+
+
+def test_health_makes_no_spans(traced: Setup) -> None:
+    known = len(traced.collector.spans)
+    for path in ("/healthz", "/readyz", "/healthz?x=1"):
+        trace = secrets.token_hex(16)
+        assert traced.process.get(path, headers={"traceparent": f"00-{trace}-{PARENT}-01"}).status_code == 200
+    assert len(ask(traced)) == len(traced.collector.spans) - known
+
+
+@pytest.mark.parametrize("failure", ["answers 500", "not JSON", "silent"])
+def test_failure_is_recorded(traced: Setup, failure: str) -> None:
+    if not traced.implementation.upstream:
+        pytest.skip("calls nobody")
+    gate = threading.Event()
+    traced.upstream.answer = {
+        "answers 500": Answer(status=500),
+        "not JSON": Answer(body=b"<html>"),
+        "silent": Answer(gate=gate),
+    }[failure]
+    spans = ask(traced)
+    gate.set()
+    server = next(span for span in spans.values() if span.kind == "server")
+    assert server.error
+    assert server.attributes["http.response.status_code"] in (502, 504)
+    assert any("exception" in span.events for span in spans.values())
+    if traced.implementation.service == "backend":
+        for name in ("processBusinessLogic", "fetchFromDatabase"):
+            assert spans[name].error
+            assert "exception" in spans[name].events
+    assert spans["GET"].error is (failure != "not JSON")
+
+
+def test_every_request_under_load_is_a_complete_trace(traced: Setup) -> None:
+    traces = [secrets.token_hex(16) for _ in range(100)]
+    for trace in traces:
+        traced.process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"})
+    for trace in traces:
+        traced.collector.trace(trace, len(TREES[traced.implementation.service]))
+
+
+@pytest.mark.parametrize("mode", ["b3", "w3c", "none"])
+def test_switch_leaves_the_services_own_spans_alone(traced: Setup, mode: str) -> None:
+    traced.process.switch(mode)
+    assert ask(traced).keys() == TREES[traced.implementation.service].keys()
+
+
+def test_log_line_names_the_server_span(traced: Setup) -> None:
+    request_id = secrets.token_hex(8)
+    spans = ask(traced, **{"x-request-id": request_id})
+    line = wait_for(
+        lambda: [one for one in traced.process.logs() if one.get("request_id") == request_id], "the log line"
+    )[0]
+    server = next(span for span in spans.values() if span.kind == "server")
+    assert (line["trace_id"], line["span_id"]) == (server.trace, server.id)
+
+
+def test_failing_store_is_recorded(tmp_path: object) -> None:
+    with Collector() as collector:
+        environment = {
+            "DATABASE_URL": f"sqlite:///{tmp_path}/missing/rows.db",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
+        with Process(DATABASE, "otel", **environment) as process:
+            trace = secrets.token_hex(16)
+            assert process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"}).status_code == 503
+            spans = collector.trace(trace, 2)
+        assert all(span.error for span in spans.values())
+        assert "exception" in spans["SELECT records"].events
+
+
+@pytest.mark.parametrize("forms", [("otel", "otel", "otel"), ("otel", "plain", "otel"), ("plain", "otel", "plain")])
+def test_chain_of_three_is_one_trace(forms: tuple[str, str, str]) -> None:
+    """Without sidecars: what the SDKs make alone has one root and no gap, whichever forms are mixed."""
+    with Upstream(None), Collector() as collector:
+        common = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        with (
+            Process(DATABASE, forms[2], **common) as database,
+            Process(BACKEND, forms[1], DATABASE_SERVICE_URL=database.url, **common) as backend,
+            Process(FRONTEND, forms[0], BACKEND_URL=backend.url, **common) as frontend,
+        ):
+            trace = secrets.token_hex(16)
+            answer = frontend.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"})
+            assert answer.json() == FRONTEND.answer
+            services = [
+                one.service for one, form in zip((FRONTEND, BACKEND, DATABASE), forms, strict=True) if form == "otel"
+            ]
+            expected = sum(len(TREES[service]) for service in services)
+            spans = wait_for(
+                lambda: (
+                    (got := [span for span in list(collector.spans) if span.trace == trace])
+                    and len(got) == expected
+                    and got
+                ),
+                f"{expected} spans",
+            )
+        ids = {span.id for span in spans}
+        assert [span.parent for span in spans if span.parent not in ids] == [PARENT], "one entry, no phantom parent"
+        assert {span.service for span in spans} == set(services)

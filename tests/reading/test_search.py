@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import replace
 
+import pytest
 from tests.model.recorded import recorded
 from tests.reading.jaeger_server import jaeger_server
 
 from meshtrail.model.request import Request
 from meshtrail.model.trace import Trace
-from meshtrail.reading.jaeger import JaegerClient
-from meshtrail.reading.search import last_requests, request_of_trace, requests_of_id, settled
+from meshtrail.reading.jaeger import JaegerClient, JaegerError
+from meshtrail.reading.search import (
+    last_requests,
+    request_of_trace,
+    requests_of_id,
+    settled,
+    wait_for_request,
+)
 
 
 def at(situation: str, *, ago_s: float, number: int = 0) -> tuple[Trace, ...]:
@@ -112,3 +120,23 @@ def test_an_old_broken_request_is_given_at_once() -> None:
 
     settled(look)
     assert len(looked) == 1
+
+
+def test_waiting_for_a_request_leaves_older_ones_aside() -> None:
+    old = at("otlp-all", ago_s=60, number=1)
+    since_us = int((time.time() - 30) * 1_000_000)
+    pieces = at("otlp-backend-none", ago_s=10)
+    with jaeger_server(*old) as server, JaegerClient(server.url) as client:
+        timer = threading.Timer(0.2, lambda: server.traces.extend(pieces))
+        timer.start()
+        request = wait_for_request(
+            client, lambda one: len(one.traces) == 2, since_us=since_us, deadline_s=10, interval_s=0.02
+        )
+        timer.join()
+        assert ids(request) == [trace.trace_id for trace in pieces]
+        with pytest.raises(JaegerError, match=r"within 0\.1 s.*'broken in 2 pieces at backend\.default'"):
+            wait_for_request(client, lambda one: one.complete, since_us=since_us, deadline_s=0.1, interval_s=0.02)
+        with pytest.raises(JaegerError, match="none at all was seen"):
+            wait_for_request(
+                client, lambda one: True, since_us=int(time.time() * 1_000_000), deadline_s=0.1, interval_s=0.02
+            )

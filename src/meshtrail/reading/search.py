@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from meshtrail.model.request import Request, group_requests
 from meshtrail.model.trace import Trace
-from meshtrail.reading.jaeger import JaegerClient
+from meshtrail.reading.jaeger import JaegerClient, JaegerError
 
 BEFORE_US = 5_000_000
 """A call starts during the request that caused it; how long ago that one may have begun, and still be found."""
@@ -97,3 +97,31 @@ def _without_strays(requests: Sequence[Request]) -> tuple[Request, ...]:
         )
 
     return tuple(request for request in requests if not stray(request))
+
+
+def wait_for_request(
+    client: JaegerClient,
+    predicate: Callable[[Request], bool],
+    *,
+    since_us: int,
+    deadline_s: float = 10.0,
+    interval_s: float = 0.1,
+) -> Request:
+    """Poll until a request that began at `since_us` or later satisfies `predicate`; gives the newest such.
+
+    Raises JaegerError when `deadline_s` seconds have passed; it says what the last request seen looked like.
+    """
+    deadline = time.monotonic() + deadline_s
+    while True:
+        requests = [request for request in last_requests(client, 10) if request.start_us >= since_us]
+        for request in reversed(requests):
+            if predicate(request):
+                return request
+        if time.monotonic() + interval_s > deadline:
+            break
+        time.sleep(interval_s)
+    seen = f"the last one seen is {requests[-1].summary!r}" if requests else "none at all was seen"
+    raise JaegerError(
+        f"no such request within {deadline_s:g} s at {client.url}; {seen}",
+        mend="is the application up (`meshtrail status`), and sampling not 0?",
+    )

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import envoy
+import envoy  # type: ignore[import-untyped]
+from tests.parity.stand_in import StandIn
 
 from meshtrail.envoy import command, generate, write
 from meshtrail.envoy.addresses import Addresses, Endpoint, environment, required
 from meshtrail.manifests import Manifests, load, read_mesh_config
 from meshtrail.mesh import Mesh, build
-from tests.parity.stand_in import StandIn
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"

@@ -55,9 +55,7 @@ class StandIn:
                 return 200, f"{name} > {response.read().decode()}"
         except urllib.error.HTTPError as error:
             error.close()
-            return 502, f"{name} > error 502"
-        except OSError:
-            return 502, f"{name} > error 502"
+            return 502, f"{name} > error {error.code}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         service = self
@@ -66,7 +64,7 @@ class StandIn:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                status, text = service.answer(self.path, self.headers)
+                status, text = service.answer(self.path, dict(self.headers.items()))
                 body = text.encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.parity import cluster, compare
 from tests.parity.stand_in import StandIn
 
@@ -50,5 +49,10 @@ def test_same_as_istio(
     assert answers == recorded["responses"]
     assert compare.shape(traces, request["headers"]) == compare.shape(recorded["traces"], request["headers"])
     for name in reached(recorded):
-        assert compare.headers(services[name].seen) == compare.headers(recorded["headers_seen"][name]), name
+        expected_headers = compare.headers(recorded["headers_seen"][name])
+        if (situation, name) == ("tcp-named-port", "database"):
+            # Nothing rewrites a TCP stream: the host stays the address that the application called.
+            reference = mesh.mesh.workloads[("default", "backend")].references[0]
+            expected_headers["host"] = str(mesh.addresses.outbound[("backend", reference.fqdn, reference.port)])
+        assert compare.headers(services[name].seen) == expected_headers, name
     assert [name for name, service in services.items() if service.seen] == list(reached(recorded))

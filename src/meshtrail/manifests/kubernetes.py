@@ -13,8 +13,8 @@ from meshtrail.manifests.reader import Fields, Value, message
 
 OBJECT = "apiVersion kind metadata"
 _SYSTEM_META = (
-    "creationTimestamp deletionTimestamp finalizers generateName generation managedFields ownerReferences "
-    "resourceVersion selfLink uid"
+    "creationTimestamp deletionGracePeriodSeconds deletionTimestamp finalizers generateName generation managedFields "
+    "ownerReferences resourceVersion selfLink uid"
 )
 
 META = message("metadata", "name namespace labels annotations", inert=_SYSTEM_META)
@@ -43,7 +43,7 @@ POD = message(
     inert="serviceAccount automountServiceAccountToken securityContext affinity tolerations nodeSelector nodeName "
     "topologySpreadConstraints priorityClassName priority preemptionPolicy restartPolicy schedulerName "
     "imagePullSecrets enableServiceLinks dnsPolicy hostname subdomain runtimeClassName overhead readinessGates os "
-    "schedulingGates setHostnameAsFQDN resources",
+    "schedulingGates setHostnameAsFQDN hostnameOverride resources",
     refused={
         "initContainers": "do its work in the container, or put it into the image",
         "ephemeralContainers": "",
@@ -90,23 +90,15 @@ VOLUME_MOUNT = message(
     inert="readOnly mountPropagation recursiveReadOnly",
     refused="subPathExpr",
 )
+_OTHER_VOLUMES = (
+    "projected downwardAPI persistentVolumeClaim hostPath ephemeral csi nfs image iscsi awsElasticBlockStore azureDisk "
+    "azureFile cephfs cinder fc flexVolume flocker gcePersistentDisk gitRepo glusterfs photonPersistentDisk "
+    "portworxVolume quobyte rbd scaleIO storageos vsphereVolume"
+)
 VOLUME = message(
     "volumes[]",
     "name configMap secret emptyDir",
-    refused=dict.fromkeys(
-        (
-            "projected",
-            "downwardAPI",
-            "persistentVolumeClaim",
-            "hostPath",
-            "ephemeral",
-            "csi",
-            "nfs",
-            "image",
-            "iscsi",
-        ),
-        "use configMap, secret or emptyDir",
-    ),
+    refused=dict.fromkeys(_OTHER_VOLUMES.split(), "use configMap, secret or emptyDir"),
 )
 CONFIG_MAP_VOLUME = message("volumes[].configMap", "name", inert="defaultMode", refused="items optional")
 SECRET_VOLUME = message("volumes[].secret", "secretName", inert="defaultMode", refused="items optional")
@@ -199,7 +191,7 @@ def deployment(top: Fields, meta: kinds.Meta) -> kinds.Deployment:
         return nothing
     template_meta = template.fields("metadata", META)
     labels = read_labels(template_meta) if template_meta else {}
-    annotations = template_meta.labels("annotations") if template_meta else {}
+    annotations = read_pod_annotations(template_meta) if template_meta else {}
     if selector is not None:
         wanted = selector.labels("matchLabels", required=True)
         for name, value in wanted.items():
@@ -249,6 +241,34 @@ def read_labels(meta: Fields) -> dict[str, str]:
             value.error(f"{text[:60]!r} is not a label value: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'")
         labels[name] = text
     return labels
+
+
+# Istio annotations of a pod that change what its sidecar does, and that the local mesh does not follow.
+REFUSED_ANNOTATIONS = {
+    "proxy.istio.io/config": "give it mesh-wide in meshConfig.defaultConfig, or use a Telemetry",
+    "traffic.sidecar.istio.io/includeInboundPorts": "use traffic.sidecar.istio.io/excludeInboundPorts",
+    "traffic.sidecar.istio.io/includeOutboundPorts": "use traffic.sidecar.istio.io/excludeOutboundPorts",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges": "use traffic.sidecar.istio.io/excludeOutboundPorts",
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges": "use traffic.sidecar.istio.io/excludeOutboundPorts",
+    "inject.istio.io/templates": "",
+    "sidecar.istio.io/bootstrapOverride": "",
+}
+
+
+def read_pod_annotations(meta: Fields) -> dict[str, str]:
+    """The annotations of a pod template. Annotations are free text to Kubernetes; Istio reads some."""
+    found = meta.get("annotations")
+    out = {}
+    for name, value in found.entries() if found else []:
+        if name in REFUSED_ANNOTATIONS:
+            value.scope.not_carried_out(value.mark, value.path, REFUSED_ANNOTATIONS[name], "this annotation")
+        text = value.text()
+        if name.endswith(("/excludeInboundPorts", "/excludeOutboundPorts")):
+            for port in filter(None, text.split(",")):
+                if not (port.strip().isascii() and port.strip().isdigit() and 0 < int(port.strip()[:6]) < 65536):
+                    value.error(f"{port[:60]!r} is not a port", 'write port numbers, "4317,4318"')
+        out[name] = text
+    return out
 
 
 def container(fields: Fields) -> kinds.Container:

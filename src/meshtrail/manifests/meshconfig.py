@@ -39,8 +39,8 @@ MESH_CONFIG = message(
     inert="accessLogEncoding accessLogFormat ca caCertificates certificates configSources connectTimeout "
     "defaultDestinationRuleExportTo defaultServiceExportTo defaultVirtualServiceExportTo disableEnvoyListenerLog "
     "discoverySelectors dnsRefreshRate enableAutoMtls enableEnvoyAccessLogService enablePrometheusMerge "
-    "ingressClass ingressControllerMode ingressSelector ingressService localityLbSetting meshMTLS mixerCheckServer "
-    "protocolDetectionTimeout proxyHttpPort proxyListenPort proxyInboundListenPort serviceSettings tcpKeepalive "
+    "hboneIdleTimeout serviceScopeConfigs ingressClass ingressControllerMode ingressSelector ingressService "
+    "localityLbSetting meshMTLS protocolDetectionTimeout proxyHttpPort proxyListenPort proxyInboundListenPort serviceSettings tcpKeepalive "
     "tlsDefaults trustDomainAliases verifyCertificateAtClient",
     refused={
         "defaultHttpRetryPolicy": "give retries in the VirtualService",
@@ -48,7 +48,6 @@ MESH_CONFIG = message(
         "h2UpgradePolicy": "",
         "outboundClusterStatName": "",
         "inboundClusterStatName": "",
-        "hboneConnectTimeout": "",
         "inboundTrafficPolicy": "",
     },
 )
@@ -60,10 +59,10 @@ DEFAULT_CONFIG = message(
     inert="availabilityZone binaryPath caCertificatesPem concurrency configPath controlPlaneAuthPolicy "
     "customConfigFile discoveryAddress discoveryRefreshDelay drainDuration envoyAccessLogService "
     "envoyMetricsService envoyMetricsServiceAddress extraStatTags fileFlushInterval fileFlushMinSizeKb "
-    "gatewayTopology holdApplicationUntilProxyStarts image interceptionMode meshId parentShutdownDuration "
+    "gatewayTopology holdApplicationUntilProxyStarts image interceptionMode meshId "
     "privateKeyProvider proxyAdminPort proxyBootstrapTemplatePath proxyHeaders proxyMetadata proxyStatsMatcher "
-    "readinessProbe runtimeValues sds serviceCluster statNameLength statsdUdpAddress statusPort "
-    "terminationDrainDuration zipkinAddress",
+    "readinessProbe runtimeValues sds serviceCluster statNameLength statsCompression tracingServiceName "
+    "statsdUdpAddress statusPort terminationDrainDuration zipkinAddress",
 )
 PROXY_TRACING = message(
     "meshConfig.defaultConfig.tracing",

@@ -175,6 +175,15 @@ def test_colours_only_on_a_terminal_that_wants_them(monkeypatch: pytest.MonkeyPa
     assert "\x1b[31m" not in output(spans, terminal=True)
 
 
+def test_a_deep_tree_is_drawn_one_cell_a_level() -> None:
+    """Gateway, three sidecars and three instrumented applications: 15 levels, and the last is still readable at 80."""
+    spans = [span(number, number - 1 or None, name=f"level {number}") for number in range(1, 16)]
+    rows = drawn(Trace.of(spans)).splitlines()[3:]
+    assert rows[1].startswith("└INTERNAL app level 2 ")
+    assert rows[14].startswith(" " * 13 + "└INTERNAL app level 15 ")
+    assert not any("…" in row for row in rows)
+
+
 def test_ten_thousand_spans_and_a_depth_of_a_thousand() -> None:
     wide = [span(1, None), *(span(number, 1) for number in range(2, 9_001))]
     deep = [span(number, 1 if number == 10_001 else number - 1) for number in range(10_001, 11_001)]

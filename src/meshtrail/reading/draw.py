@@ -79,9 +79,11 @@ class _Drawing:
         self.makers = {"application": "application" if width >= WIDE else "app"}
         self.maker_width = 11 if width >= WIDE else 7
         rest = width - self.maker_width - STATUS_WIDTH - MS_WIDTH - 4
+        # A tree that would fill half its column with indentation is drawn one cell a level.
+        self.step = 2 if 2 * max(trace.depth for trace in request.traces) <= (rest - MIN_BAR) // 2 else 1
         self.bar_width = min(MAX_BAR, max(MIN_BAR, rest - self._wanted_tree_width(rest - MIN_BAR)))
         self.tree_width = rest - self.bar_width
-        self.max_depth = max(1, self.tree_width // 2 // len(signs.pipe))
+        self.max_depth = self.tree_width // 2 // self.step
 
     def _wanted_tree_width(self, limit: int) -> int:
         widest = 0
@@ -89,7 +91,7 @@ class _Drawing:
             for node in trace.walk():
                 if widest >= limit:
                     return limit
-                widest = max(widest, node.depth * len(self.signs.pipe) + cell_len(self._what(node.span)))
+                widest = max(widest, node.depth * self.step + cell_len(self._what(node.span)))
         return widest
 
     def header(self) -> Iterator[Text]:
@@ -124,7 +126,7 @@ class _Drawing:
             del more[node.depth :]
             more.append(not node.last)
             yield self._span_line(node, more)
-            under = self._guides(more[1:], node.depth) + (self.signs.pipe if node.children else "  ")
+            under = self._guides(more[1:], node.depth) + (self.signs.pipe if node.children else "  ")[: self.step]
             for mark in self.marks.of(trace, node.span, node.children):
                 yield self._mark_line(mark, under)
 
@@ -139,7 +141,8 @@ class _Drawing:
         if node.depth == 0:
             guides = ""
         elif node.depth <= self.max_depth:
-            guides = self._guides(more[1:-1], node.depth) + (self.signs.last if node.last else self.signs.branch)
+            own = self.signs.last if node.last else self.signs.branch
+            guides = self._guides(more[1:-1], node.depth) + own[: self.step]
         else:
             guides = self._guides(more[1:], node.depth)
         what = guides + self._what(span)
@@ -170,7 +173,7 @@ class _Drawing:
         """The verticals left of a line; a tree too deep for the column says its depth in a number instead."""
         if depth > self.max_depth:
             return f"{self.signs.ellipsis}{depth} "
-        return "".join(self.signs.pipe if follows else "  " for follows in more)
+        return "".join((self.signs.pipe if follows else "  ")[: self.step] for follows in more)
 
     def _bar(self, span: Span) -> str:
         total = max(1, self.request.duration_us)

@@ -114,7 +114,7 @@ class Index:
         else:
             if trace.packed:
                 self.unpack(trace)
-            if trace.has(envelope, body):
+            if len(trace.keys) >= self.limits.max_spans_per_trace or trace.has(envelope, body):
                 return None
             if start < trace.start_ns:
                 trace.start_ns = start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
@@ -9,20 +11,32 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 
 from meshtrail.store.refused import MALFORMED, RefusedError
-from meshtrail.store.store import Outcome
 
 
-def decode_request(data: bytes) -> ExportTraceServiceRequest:
-    """Raises RefusedError when the bytes are not an ExportTraceServiceRequest."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the spans of one request; `duplicates` were there already and count as accepted by OTLP."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
+    reason: str
+
+
+def decode_request(data: bytes) -> tuple[ExportTraceServiceRequest, bytes]:
+    """The request and its encoding, which is `data` unless text in it had to be mended.
+
+    Raises RefusedError when the bytes are not an ExportTraceServiceRequest.
+    """
     try:
-        return ExportTraceServiceRequest.FromString(data)
+        return ExportTraceServiceRequest.FromString(data), data
     except DecodeError:
-        from meshtrail.store.utf8 import decode_with_broken_text
+        from meshtrail.store.utf8 import with_mended_text
 
-        repaired = decode_with_broken_text(data)
-        if repaired is None:
+        mended = with_mended_text(data)
+        if mended is None:
             raise RefusedError(MALFORMED, "the body is not an OTLP ExportTraceServiceRequest in protobuf") from None
-        return repaired
+        return ExportTraceServiceRequest.FromString(mended), mended
 
 
 def response_for(outcome: Outcome) -> ExportTraceServiceResponse:

@@ -10,7 +10,7 @@ import grpc.aio  # type: ignore[import-untyped]
 
 from meshtrail.errors import MeshtrailError
 from meshtrail.store.compression import gunzip
-from meshtrail.store.otlp import decode_request, response_for
+from meshtrail.store.otlp import response_for
 from meshtrail.store.refused import RefusedError
 from meshtrail.store.store import TraceStore
 
@@ -28,7 +28,7 @@ def create_server(store: TraceStore) -> grpc.aio.Server:
         try:
             if data[:2] == b"\x1f\x8b":  # gzip; no protobuf message of this type begins so
                 data = gunzip(data, limit)
-            outcome = store.add(decode_request(data).resource_spans)
+            outcome = store.add(data)
             if store.journal is not None:
                 await store.journal.committed()
         except RefusedError as refused:

@@ -10,10 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from meshtrail.store.http_body import content_type, read_body
-from meshtrail.store.otlp import decode_request, response_for
+from meshtrail.store.otlp import Outcome, response_for
 from meshtrail.store.otlp_json import parse_request
 from meshtrail.store.refused import UNSUPPORTED, RefusedError
-from meshtrail.store.store import Outcome, TraceStore
+from meshtrail.store.store import TraceStore
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
@@ -26,8 +26,9 @@ def create_app(store: TraceStore) -> Starlette:
             if kind not in (_PROTOBUF, _JSON):
                 raise RefusedError(UNSUPPORTED, f"Content-Type {kind[:80]!r}: send {_PROTOBUF} or {_JSON}")
             body = await read_body(request, store.limits.max_body_bytes)
-            message = parse_request(body, store.limits) if kind == _JSON else decode_request(body)
-            outcome = store.add(message.resource_spans)
+            if kind == _JSON:
+                body = parse_request(body, store.limits).SerializeToString()
+            outcome = store.add(body)
             if store.journal is not None:
                 await store.journal.committed()
         except RefusedError as refused:

@@ -25,13 +25,16 @@ def needs_cut(span: Span, size: int, limits: Limits) -> bool:
     A span that is smaller in all than one value may be cannot hold a value that is too large: that spares looking at
     every attribute of every span.
     """
+    most = limits.max_attributes
+    if size > limits.max_value_bytes or len(span.attributes) > most:
+        return True
+    events, links = span.events, span.links
+    if not events and not links:
+        return False
     return (
-        size > limits.max_value_bytes
-        or len(span.attributes) > limits.max_attributes
-        or len(span.events) > limits.max_events
-        or len(span.links) > limits.max_links
-        or any(len(event.attributes) > limits.max_attributes for event in span.events)
-        or any(len(link.attributes) > limits.max_attributes for link in span.links)
+        len(events) > limits.max_events
+        or len(links) > limits.max_links
+        or any(len(part.attributes) > most for parts in (events, links) for part in parts)
     )
 
 

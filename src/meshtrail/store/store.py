@@ -12,11 +12,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from meshtrail.store.envelope import Envelope, EnvelopeCache
 from meshtrail.store.index import Index, Trace
 from meshtrail.store.limits import Limits
+from meshtrail.store.otlp import Outcome, decode_request
 from meshtrail.store.refused import TOO_LARGE, UNAVAILABLE, RefusedError
 from meshtrail.store.sanitize import cut_span, needs_cut
+from meshtrail.store.wire import span_slices
 
 if TYPE_CHECKING:
-    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
@@ -39,16 +41,6 @@ class Journal(Protocol):
 
     async def committed(self) -> None:
         """Return when everything appended so far is on disk; RefusedError when it cannot be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the spans of one request; `duplicates` were there already and count as accepted by OTLP."""
-
-    accepted: int
-    duplicates: int
-    rejected: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,71 +67,65 @@ class TraceStore:
         self._envelopes = EnvelopeCache(self.limits)
         self._unpacked: dict[bytes, float] = {}
 
-    def add(self, resource_spans: Iterable[ResourceSpans]) -> Outcome:
-        """Store the spans of one decoded request.
+    def add(self, data: bytes) -> Outcome:
+        """Store the spans of one encoded ExportTraceServiceRequest.
 
-        Raises RefusedError, and stores nothing, when the request as a whole is over a limit. Single spans that cannot
-        be stored are counted in the outcome.
+        Raises RefusedError, and stores nothing, when the request is malformed or as a whole over a limit. Single spans
+        that cannot be stored are counted in the outcome.
         """
-        resource_spans = list(resource_spans)
-        count = sum(len(scope.spans) for resource in resource_spans for scope in resource.scope_spans)
-        if count > self.limits.max_spans_per_request:
+        message, data = decode_request(data)
+        resources = message.resource_spans
+        scopes = [(resource, scope) for resource in resources for scope in resource.scope_spans]
+        count = sum(len(scope.spans) for _, scope in scopes)
+        limits = self.limits
+        if count > limits.max_spans_per_request:
             raise RefusedError(
                 TOO_LARGE,
-                f"{count} spans in one request, the limit is {self.limits.max_spans_per_request}: send smaller batches",
+                f"{count} spans in one request, the limit is {limits.max_spans_per_request}: send smaller batches",
             )
         if self.journal is not None and self.journal.overdue:
             raise RefusedError(UNAVAILABLE, "the disk does not keep up, or is full: nothing is taken until it does")
+        bodies = _bodies(data, scopes, count)
         now = self._clock()
         accepted = duplicates = rejected = 0
         reason = ""
-        limits, index, journal = self.limits, self.index, self.journal
-        room = limits.max_spans_per_trace
-        touched = self._unpacked  # last arrival, in the order of first arrival
-        for resource in resource_spans:
-            resource_bytes = resource.resource.SerializeToString()
-            resource_schema = resource.schema_url
-            for scope in resource.scope_spans:
-                envelope = self._envelopes.get(
-                    resource_bytes, resource_schema, scope.scope.SerializeToString(), scope.schema_url
-                )
-                service = envelope.service
-                for span in scope.spans:
-                    trace_id = span.trace_id
-                    problem = _problem(trace_id, span.span_id, span.parent_span_id)
-                    if problem:
-                        rejected += 1
-                        reason = reason or problem
-                        continue
-                    body = span.SerializeToString()
-                    name = span.name
+        for (resource, scope), slices in zip(scopes, bodies, strict=True):
+            envelope = self._envelopes.get(
+                resource.resource.SerializeToString(),
+                resource.schema_url,
+                scope.scope.SerializeToString(),
+                scope.schema_url,
+            )
+            for span, body in zip(scope.spans, slices, strict=True):
+                trace_id = span.trace_id
+                problem = _problem(trace_id, span.span_id, span.parent_span_id)
+                if not problem:
                     if needs_cut(span, len(body), limits):
                         cut_span(span, limits)
                         body = span.SerializeToString()
-                        name = span.name
-                    known = index.traces.get(trace_id)
-                    seq = len(known) if known is not None else 0
-                    if seq >= room:
-                        rejected += 1
-                        reason = reason or f"trace {trace_id.hex()} has {seq} spans, the limit of one trace"
+                    trace = self._add_span(trace_id, envelope, span, body, now)
+                    if trace is not None:
+                        accepted += 1
                         continue
-                    trace = index.add(
-                        trace_id,
-                        envelope,
-                        body,
-                        (service, name, span.kind),
-                        (span.start_time_unix_nano, span.end_time_unix_nano),
-                        now,
-                    )
-                    if trace is None:
+                    known = self.index.traces[trace_id]
+                    if len(known) < limits.max_spans_per_trace:
                         duplicates += 1
                         continue
-                    accepted += 1
-                    touched[trace_id] = now
-                    if journal is not None:
-                        journal.append(trace, seq, envelope, body)
+                    problem = f"trace {trace_id.hex()} has {len(known)} spans, the limit of one trace"
+                rejected += 1
+                reason = reason or problem
         self.evict(now)
         return Outcome(accepted, duplicates, rejected, reason)
+
+    def _add_span(self, trace_id: bytes, envelope: Envelope, span: Span, body: bytes, now: float) -> Trace | None:
+        key = (envelope.service, span.name, span.kind)
+        times = (span.start_time_unix_nano, span.end_time_unix_nano)
+        trace = self.index.add(trace_id, envelope, body, key, times, now)
+        if trace is not None:
+            self._unpacked[trace_id] = now
+            if self.journal is not None:
+                self.journal.append(trace, len(trace) - 1, envelope, body)
+        return trace
 
     def evict(self, now: float | None = None) -> int:
         """Keep the limits of the store; the number of traces that had to go."""
@@ -189,12 +175,29 @@ class TraceStore:
         return [StoredSpan(envelope, body) for envelope, body in zip(trace.envelopes, trace.spans(), strict=True)]
 
 
+def _bodies(data: bytes, scopes: list[tuple[ResourceSpans, ScopeSpans]], count: int) -> list[list[bytes]]:
+    """The encoded spans of each scope: cut out of the request, or encoded anew where that cannot be done."""
+    try:
+        found = [spans for resource in span_slices(data) for spans in resource]
+    except (ValueError, IndexError):
+        found = []
+    if sum(map(len, found)) == count and list(map(len, found)) == [len(scope.spans) for _, scope in scopes]:
+        return found
+    return [[span.SerializeToString() for span in scope.spans] for _, scope in scopes]
+
+
 def _problem(trace_id: bytes, span_id: bytes, parent_id: bytes) -> str:
     """Why a span with these identifiers cannot be stored, or nothing."""
+    if (
+        len(trace_id) == 16
+        and len(span_id) == 8
+        and trace_id != _NO_TRACE
+        and span_id != _NO_SPAN
+        and (not parent_id or len(parent_id) == 8)
+    ):
+        return ""
     if len(trace_id) != 16 or trace_id == _NO_TRACE:
         return f"invalid trace id {trace_id[:32].hex() or '(empty)'}: 16 bytes, not all zero"
     if len(span_id) != 8 or span_id == _NO_SPAN:
         return f"invalid span id {span_id[:32].hex() or '(empty)'}: 8 bytes, not all zero"
-    if parent_id and len(parent_id) != 8:
-        return f"invalid parent span id {parent_id[:32].hex()}: 8 bytes, or none"
-    return ""
+    return f"invalid parent span id {parent_id[:32].hex()}: 8 bytes, or none"

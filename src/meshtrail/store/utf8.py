@@ -24,17 +24,14 @@ if TYPE_CHECKING:
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
-def decode_with_broken_text(data: bytes) -> trace_service_pb2.ExportTraceServiceRequest | None:
-    """The request with broken text mended; None when it is malformed in another way."""
+def with_mended_text(data: bytes) -> bytes | None:
+    """The encoded request with broken text mended; None when it is malformed in another way."""
     try:
         loose = _loose_request_class().FromString(data)
     except DecodeError:
         return None
     _mend(loose)
-    try:
-        return trace_service_pb2.ExportTraceServiceRequest.FromString(loose.SerializeToString())
-    except DecodeError:
-        return None
+    return loose.SerializeToString()
 
 
 @cache

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from meshtrail.store.otlp_json import integer, parse_json, text, wrong_type
 from meshtrail.store.refused import MALFORMED, RefusedError
@@ -19,6 +20,7 @@ from meshtrail.store.zipkin_resource import RESOURCE_KEYS, SCOPE_NAME, SCOPE_VER
 
 if TYPE_CHECKING:
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 Json = Any
 _KINDS = {
@@ -37,8 +39,8 @@ _MAX_U64 = 2**64 - 1
 _MAX_LINKS = 128
 
 
-def parse_spans(data: bytes) -> list[ResourceSpans]:
-    """The spans of a `POST /api/v2/spans`, grouped by service. Raises RefusedError naming the field."""
+def parse_spans(data: bytes) -> ExportTraceServiceRequest:
+    """OTLP of the body of a `POST /api/v2/spans`, grouped by service. Raises RefusedError naming the field."""
     top = parse_json(data)
     if not isinstance(top, list):
         raise wrong_type("the body", "a list of spans", top)
@@ -46,14 +48,14 @@ def parse_spans(data: bytes) -> list[ResourceSpans]:
     tags = [_tags(span, f"span {at}") for at, span in enumerate(spans)]
     services = [_service(span, f"span {at}") for at, span in enumerate(spans)]
     order = sorted(range(len(spans)), key=lambda at: (services[at], tags[at].get(SCOPE_NAME, "")))
-    result: list[ResourceSpans] = []
+    request = ExportTraceServiceRequest()
+    result = request.resource_spans
     previous: tuple[str, str] | None = None
     for at in order:
         scope = tags[at].get(SCOPE_NAME, "")
         own = dict(tags[at])
         if previous is None or previous[0] != services[at]:
-            result.append(ResourceSpans())
-            _fill_resource(result[-1], services[at], own)
+            _fill_resource(result.add(), services[at], own)
         if previous != (services[at], scope):
             scope_spans = result[-1].scope_spans.add()
             if scope:
@@ -61,7 +63,7 @@ def parse_spans(data: bytes) -> list[ResourceSpans]:
                 scope_spans.scope.version = own.pop(SCOPE_VERSION, "")
         previous = (services[at], scope)
         _fill_span(result[-1].scope_spans[-1].spans.add(), spans[at], own, f"span {at}")
-    return result
+    return request
 
 
 def _fill_resource(into: ResourceSpans, service: str, tags: dict[str, str]) -> None:

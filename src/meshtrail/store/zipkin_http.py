@@ -17,12 +17,13 @@ _NOT_JSON = frozenset({"application/x-protobuf", "application/x-thrift"})
 
 
 def create_app(store: TraceStore) -> Starlette:
-    async def spans(request: Request) -> Response:
+    async def receive(request: Request) -> Response:
         try:
             kind = content_type(request)
             if kind in _NOT_JSON:
                 raise RefusedError(UNSUPPORTED, f"Content-Type {kind!r}: send application/json")
-            outcome = store.add(parse_spans(await read_body(request, store.limits.max_body_bytes)))
+            spans = parse_spans(await read_body(request, store.limits.max_body_bytes))
+            outcome = store.add(spans.SerializeToString())
             if store.journal is not None:
                 await store.journal.committed()
         except RefusedError as refused:
@@ -31,4 +32,4 @@ def create_app(store: TraceStore) -> Starlette:
         note = f"{outcome.rejected} spans rejected: {outcome.reason}\n" if outcome.rejected else ""
         return PlainTextResponse(note, 202)
 
-    return Starlette(routes=[Route("/api/v2/spans", spans, methods=["POST"])])
+    return Starlette(routes=[Route("/api/v2/spans", receive, methods=["POST"])])

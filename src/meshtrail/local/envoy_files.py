@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from meshtrail.errors import MeshtrailError
 from meshtrail.local.http import Address, request
@@ -42,8 +43,13 @@ class Admin:
 
     async def stats(self, pattern: str) -> dict[str, str]:
         """Statistics whose name matches a regular expression, values as text."""
-        lines = (await self.get(f"/stats?filter={pattern}")).splitlines()
+        lines = (await self.get(f"/stats?filter={quote(pattern)}")).splitlines()
         return {name: value.strip().strip('"') for name, _, value in (line.partition(": ") for line in lines)}
+
+    async def requests_in_flight(self) -> int:
+        """Requests that came through its listeners and are not answered yet."""
+        found = await self.stats(r"^http\..*\.downstream_rq_active$")
+        return sum(int(value) for name, value in found.items() if not name.startswith("http.admin."))
 
     async def reject_reason(self) -> str:
         """What the last refused update lacked, in Envoy's words; empty when nothing was refused."""
@@ -53,39 +59,46 @@ class Admin:
         return max(found, default=("", ""))[1]
 
 
-def write_discovery(path: Path, version: str, resources: Sequence[Mapping[str, Any]]) -> None:
-    """Move a DiscoveryResponse into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps({"version_info": version, "resources": list(resources)}))
-
-
 def write_atomically(path: Path, text: str) -> None:
+    """Move a file into place: whoever reads it sees the old one or the new one, whole."""
     # Outside the watched folder, so that Envoy wakes once, for the move.
     staging = path.parent.parent / f".{path.parent.name}-{path.name}.new"
     staging.write_text(text, encoding="utf-8")
     staging.replace(path)
 
 
-async def wait_taken(admin: Admin, pattern: str, version: str, rejected_before: int) -> None:
-    """Wait until every statistic `<pattern>version_text` shows `version`.
+async def wait_taken(admin: Admin, pattern: str, version: str, rejected_before: int, *, must_exist: bool) -> None:
+    """Wait until the statistic `<pattern>version_text` shows `version`, and nothing is warming any more.
 
+    `must_exist` False: nobody may have asked for that file, then there is no such statistic and nothing to wait for.
     Raises RejectedError when a rejection was counted since `rejected_before`, or nothing happened in TAKEN_WITHIN.
     """
+    wanted = f"{pattern}(version_text|update_rejected)$|^cluster_manager.warming_clusters$|total_listeners_warming$"
     try:
         async with asyncio.timeout(TAKEN_WITHIN):
             while True:
-                stats = await admin.stats(f"{pattern}(version_text|update_rejected)$")
+                try:
+                    stats = await admin.stats(wanted)
+                except OSError:
+                    stats = {}  # it is being started again, and reads the files that lie there when it starts
                 if rejections(stats) > rejected_before:
-                    reason = await admin.reject_reason()
-                    raise RejectedError(
-                        f"Envoy of {admin.proxy} refused the configuration: {reason or 'no reason given'}"
-                    )
+                    reason = await admin.reject_reason() or "it gave no reason"
+                    raise RejectedError(f"Envoy of {admin.proxy} refused the configuration: {reason}")
                 versions = [value for name, value in stats.items() if name.endswith("version_text")]
-                if versions and all(value == version for value in versions):
+                warming = any(value != "0" for name, value in stats.items() if "warming" in name)
+                taken = bool(versions or not must_exist) and all(value == version for value in versions)
+                if stats and taken and not warming:
                     return
                 await asyncio.sleep(POLL)
     except TimeoutError:
         raise RejectedError(f"Envoy of {admin.proxy} did not take the configuration in {TAKEN_WITHIN:g} s") from None
+
+
+async def rejections_now(admin: Admin, pattern: str) -> int:
+    try:
+        return rejections(await admin.stats(f"{pattern}update_rejected$"))
+    except OSError:
+        return 0
 
 
 def rejections(stats: Mapping[str, str]) -> int:

@@ -119,7 +119,7 @@ class Process:
         self.pid: int | None = None
         self.started = ""
         self.log_start = 0
-        self._ready = ready
+        self.ready = ready
         self._spawner = spawner
         self._changed = changed
         self._on_restart = on_restart
@@ -234,7 +234,7 @@ class Process:
 
     async def _is_ready(self) -> bool:
         try:
-            return await self._ready(self)
+            return await self.ready(self)
         except OSError:
             return False
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 DEBOUNCE_MS = 50
 STEP_MS = 10
+MANIFESTS = (".yaml", ".yml", ".json")
 
 
 class Watcher:
@@ -51,7 +52,8 @@ class Watcher:
             async with contextlib.aclosing(watching):
                 async for changes in watching:
                     touched = {_real(Path(path)) for _, path in changes}
-                    if relevant := {path for path in touched if path in self._files or path.parent in self._files}:
+                    # Also a manifest that is new in the folder: one that a kustomization names and that was missing.
+                    if relevant := {path for path in touched if path in self._files or path.suffix in MANIFESTS}:
                         yield relevant
 
 

@@ -1,0 +1,116 @@
+"""Brings running Envoys from one configuration to another without losing a request: make before break.
+
+Every proxy first takes the clusters of both, then routes and listeners, and only then are the clusters that nothing
+uses any more taken away. When one Envoy refuses, all get their previous files back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from meshtrail.envoy import ProxyConfig
+from meshtrail.local.envoy_files import Admin, RejectedError, rejections_now, wait_taken, write_atomically
+
+CLUSTERS = "cds.json"
+LISTENERS = "lds.json"
+
+
+def admin(run_folder: Path, proxy: str) -> Admin:
+    return Admin(proxy, run_folder / proxy / "admin.sock")
+
+
+def files(proxy: ProxyConfig) -> dict[str, str]:
+    """The watched files with a version in each, by which Envoy tells what it has taken."""
+    return {name: _versioned(text) for name, text in proxy.files().items()}
+
+
+def write_all(proxy: ProxyConfig, run_folder: Path) -> None:
+    """The files of a proxy that is about to start, `bootstrap.json` included."""
+    folder = run_folder / proxy.name
+    (folder / "rds").mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "bootstrap.json", json.dumps(proxy.bootstrap))
+    for name, text in files(proxy).items():
+        write_atomically(folder / name, text)
+
+
+def closed(proxy: ProxyConfig) -> ProxyConfig:
+    """The same proxy with no listener: nobody can reach it."""
+    return replace(proxy, listeners=[])
+
+
+async def roll_out(old: Mapping[str, ProxyConfig], new: Mapping[str, ProxyConfig], run_folder: Path) -> list[str]:
+    """Bring the proxies that are in both from `old` to `new`; returns the names of those that changed.
+
+    Raises RejectedError when an Envoy refuses; then all serve `old` again.
+    """
+    changed = [name for name in new if name in old and files(old[name]) != files(new[name])]
+    try:
+        await _each(changed, lambda name: _take(name, old[name], _both(old[name], new[name]), run_folder, [CLUSTERS]))
+        await _each(changed, lambda name: _take(name, old[name], new[name], run_folder, None))
+        await _each(changed, lambda name: _take(name, _both(old[name], new[name]), new[name], run_folder, [CLUSTERS]))
+    except RejectedError:
+        for name in changed:
+            before, both = old[name], _both(old[name], new[name])
+            with contextlib.suppress(RejectedError, OSError):
+                # The refused clusters go first: Envoy takes an update whole or not at all.
+                await _take(name, both, before, run_folder, None, force=True)
+                await _take(name, both, before, run_folder, [CLUSTERS], force=True)
+        raise
+    return changed
+
+
+async def _each(names: Iterable[str], act: Callable[[str], Awaitable[None]]) -> None:
+    results = await asyncio.gather(*(act(name) for name in names), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _take(
+    name: str, old: ProxyConfig, new: ProxyConfig, run_folder: Path, only: list[str] | None, *, force: bool = False
+) -> None:
+    """Write what differs (clusters only, or all else) and wait until the Envoy took it."""
+    proxy, folder = admin(run_folder, name), run_folder / name
+    before, after = files(old), files(new)
+    wanted = only or [file for file in after if file != CLUSTERS]
+    written = [file for file in wanted if force or before.get(file) != after[file]]
+    if not written:
+        return
+    rejected = {file: await rejections_now(proxy, _statistic(file)) for file in written}
+    for file in written:
+        write_atomically(folder / file, after[file])
+    for file in written:
+        await wait_taken(proxy, _statistic(file), _version(after[file]), rejected[file], must_exist=file == LISTENERS)
+
+
+def _both(old: ProxyConfig, new: ProxyConfig) -> ProxyConfig:
+    names = {cluster["name"] for cluster in new.clusters}
+    return replace(new, clusters=[*new.clusters, *(c for c in old.clusters if c["name"] not in names)])
+
+
+def _statistic(file: str) -> str:
+    """A regular expression for the start of the names of the statistics that tell about a file."""
+    if file == CLUSTERS:
+        return r"^cluster_manager\.cds\."
+    if file == LISTENERS:
+        return r"^listener_manager\.lds\."
+    # In statistics a colon becomes an underscore.
+    route = re.escape(file.removeprefix("rds/").removesuffix(".json")).replace(":", "_")
+    return rf"^http\..*\.rds\.{route}\."
+
+
+def _versioned(text: str) -> str:
+    version = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    assert text.startswith("{")
+    return f'{{"version_info":"{version}",{text[1:]}'
+
+
+def _version(text: str) -> str:
+    return text.split('"', 4)[3]

@@ -110,6 +110,26 @@ def test_a_young_broken_request_is_looked_at_again() -> None:
     assert looked == 3
 
 
+def test_a_mesh_that_stays_broken_under_load_is_not_waited_for_forever() -> None:
+    looked = []
+
+    def look() -> tuple[Request, ...]:
+        looked.append(1)
+        return (Request(at("otlp-backend-none", ago_s=0.1)),)
+
+    assert settled(look, interval_s=0.01, deadline_s=0.1)
+    assert len(looked) > 1
+
+
+def test_what_a_request_caused_after_the_moment_of_asking_belongs_to_it() -> None:
+    pieces = at("otlp-backend-none", ago_s=10)
+    until_us = pieces[1].start_us - 1
+    later = at("otlp-all", ago_s=5, number=1)
+    with jaeger_server(*pieces, *later) as server, JaegerClient(server.url) as client:
+        (request,) = last_requests(client, 1, until_us=until_us)
+    assert ids(request) == [trace.trace_id for trace in pieces]
+
+
 def test_an_old_broken_request_is_given_at_once() -> None:
     pieces = at("otlp-backend-none", ago_s=60)
     looked = []

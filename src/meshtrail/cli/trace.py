@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import click
 
@@ -43,6 +44,7 @@ def command(
     if sum(choice is not None for choice in (trace_id, number, request_id)) > 1:
         raise click.UsageError("ID, --last and --request-id exclude each other")
 
+    now_us = int(time.time() * 1_000_000)
     with JaegerClient(_address(jaeger, name)) as client:
 
         def look() -> tuple[Request, ...]:
@@ -51,7 +53,7 @@ def command(
                 return () if request is None else (request,)
             if request_id is not None:
                 return requests_of_id(client, request_id, service=service)
-            return last_requests(client, number or 1, service=service)
+            return last_requests(client, number or 1, service=service, until_us=now_us)
 
         requests = settled(look)
         where = client.url

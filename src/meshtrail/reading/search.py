@@ -18,17 +18,24 @@ SETTLE_US = 2_000_000
 PIECES_LIMIT = 200
 
 
-def last_requests(client: JaegerClient, number: int, *, service: str | None = None) -> tuple[Request, ...]:
-    """The last `number` requests, the newest at the end; of those that touch `service` if given."""
+def last_requests(
+    client: JaegerClient, number: int, *, service: str | None = None, until_us: int | None = None
+) -> tuple[Request, ...]:
+    """The last `number` requests, the newest at the end; of those that touch `service` if given.
+
+    Only requests that began by `until_us` (default: now); what they caused later belongs to them.
+    """
     services = None if service is None else (service,)
     # A request may be as many traces as it has hops.
-    found = client.find_any(services=services, limit=number * 4 + 16)
-    if service is not None:
-        found = _with_pieces(client, found[-number * 4 :])
-    requests = _without_strays(group_requests(found))
-    if service is not None:
-        requests = tuple(request for request in requests if service in request.services)
-    return requests[-number:]
+    found = client.find_any(services=services, end_us=until_us, limit=number * 4 + 16)
+    last = _without_strays(group_requests(found))[-number:]
+    traces = [trace for request in last for trace in request.traces]
+    wanted = {trace.trace_id for trace in traces}
+    return tuple(
+        request
+        for request in _without_strays(group_requests(_with_pieces(client, traces)))
+        if any(trace.trace_id in wanted for trace in request.traces)
+    )
 
 
 def request_of_trace(client: JaegerClient, trace_id: str) -> Request | None:
@@ -48,14 +55,18 @@ def requests_of_id(client: JaegerClient, request_id: str, *, service: str | None
     return tuple(group for group in groups if any(trace.trace_id in wanted for trace in group.traces))
 
 
-def settled(look: Callable[[], tuple[Request, ...]], *, interval_s: float = 0.25) -> tuple[Request, ...]:
+def settled(
+    look: Callable[[], tuple[Request, ...]], *, interval_s: float = 0.25, deadline_s: float = 5.0
+) -> tuple[Request, ...]:
     """Look again while the newest request is not complete and so young that spans may still be on their way.
 
-    A request that stays broken is given once it is two seconds old.
+    A request that stays broken is given once it is two seconds old. `look` should see the same requests each time, not
+    newer ones: under load there is always one that is young.
     """
+    deadline = time.monotonic() + deadline_s
     while True:
         requests = look()
-        if not requests or requests[-1].complete:
+        if not requests or requests[-1].complete or time.monotonic() > deadline:
             return requests
         age_us = time.time() * 1_000_000 - (requests[-1].start_us + requests[-1].duration_us)
         if not 0 <= age_us < SETTLE_US:

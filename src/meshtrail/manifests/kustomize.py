@@ -6,8 +6,6 @@ replicas, images. A field of a kustomization that is not supported is an error.
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +14,11 @@ from typing import Any
 from meshtrail.errors import ManifestError, Problem, Warnings
 from meshtrail.manifests import transforming
 from meshtrail.manifests.document import List, Map, Mark, clone, parse, read_text
-from meshtrail.manifests.files import read_file
+from meshtrail.manifests.files import below, read_file
+from meshtrail.manifests.generating import GENERATOR, OPTIONS, generate
 from meshtrail.manifests.patching import fail, json_patch, strategic_merge
 from meshtrail.manifests.reader import Fields, Scope, Value, kind_of, message
+from meshtrail.manifests.selecting import TARGET, NoTargetError, named, refuse_twice, select
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
@@ -60,17 +60,6 @@ LABELS = message("Kustomization.labels[]", "pairs includeSelectors includeTempla
 IMAGE = message("Kustomization.images[]", "name newName newTag digest", refused="tagSuffix")
 REPLICA = message("Kustomization.replicas[]", "name count")
 PATCH = message("Kustomization.patches[]", "path patch target", refused="options")
-TARGET = message("Kustomization.patches[].target", "group version kind name namespace labelSelector annotationSelector")
-GENERATOR = message(
-    "Kustomization.configMapGenerator[], secretGenerator[]",
-    "name namespace literals files envs options type",
-    refused={"behavior": "write the whole ConfigMap in one place", "env": "use envs"},
-)
-OPTIONS = message("Kustomization.generatorOptions", "disableNameSuffixHash labels annotations immutable")
-
-
-class NoTargetError(ManifestError):
-    """A patch names an object that is not among the resources."""
 
 
 @dataclass(slots=True)
@@ -149,9 +138,9 @@ class _Kustomization:
 
     def build(self, inherited: list[Map]) -> list[Map]:
         objects = [*inherited, *self.resources(), *self.generators()]
-        _refuse_twice(objects)
+        refuse_twice(objects)
         for value in self.fields.items("components"):
-            folder = self.below(value)
+            folder = below(self.folder, value)
             if folder is not None:
                 objects = _build(folder, objects, self.run, want="Component")
         self.stop()
@@ -160,38 +149,13 @@ class _Kustomization:
         self.stop()
         self.transform(objects)
         self.stop()
-        _refuse_twice(objects)
+        refuse_twice(objects)
         return objects
-
-    def below(self, value: Value) -> Path | None:
-        """The file or folder that an entry names, relative to the kustomization; None after a problem."""
-        name = value.text()
-        if not name:
-            if isinstance(value.raw, str):
-                value.error("must not be empty")
-            return None
-        if "://" in name or name.startswith(("git@", "github.com/")) or "?ref=" in name:
-            value.error(f"{name[:80]!r} is remote: nothing is fetched", "copy it into the repository")
-            return None
-        # Joined by hand: `..` is resolved in the text, so that messages name the path a person would write.
-        path = Path(os.path.normpath(self.folder / name))
-        try:
-            exists = path.exists()
-        except (OSError, ValueError):
-            exists = False
-        if not exists:
-            value.error(f"no such file or folder: {name[:200]}")
-            return None
-        if path.is_file() and not path.resolve().is_relative_to(self.folder.resolve()):
-            value.error(f"{name} lies outside of the kustomization's folder, which kustomize refuses", "move it, or "
-                        "give its folder a kustomization of its own")  # fmt: skip
-            return None
-        return path
 
     def resources(self) -> list[Map]:
         out: list[Map] = []
         for value in self.fields.items("resources"):
-            path = self.below(value)
+            path = below(self.folder, value)
             if path is None:
                 continue
             try:
@@ -219,7 +183,7 @@ class _Kustomization:
             if target is None:
                 item.error("a JSON 6902 patch needs a target", "target")
                 return objects
-            chosen = _select(target, objects)
+            chosen = select(target, objects)
             return [json_patch(one, documents[0]) if any(one is c for c in chosen) else one for one in objects]
         if target is not None and len(documents) > 1:
             item.error("several patches cannot share a target", "target", "one entry for each")
@@ -228,7 +192,7 @@ class _Kustomization:
             if not isinstance(document, Map):
                 item.error(f"a patch is a mapping or a list of operations, not {kind_of(document)}")
                 return objects
-            chosen = _select(target, objects) if target is not None else [_named(document, objects)]
+            chosen = select(target, objects) if target is not None else [named(document, objects)]
             out: list[Map] = []
             for one in objects:
                 if any(one is c for c in chosen):
@@ -246,8 +210,8 @@ class _Kustomization:
                 # The text is a block in the kustomization: its lines are counted from the field on.
                 found = parse("\n" * (inline.mark.line) + inline.text(), inline.mark.file)
             else:
-                named = item.get("path")
-                path = self.below(named) if named else None
+                place = item.get("path")
+                path = below(self.folder, place) if place else None
                 if path is None:
                     return []
                 self.run.files.add(path)
@@ -299,146 +263,5 @@ class _Kustomization:
         out = []
         for name, kind in (("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")):
             for item in self.fields.all_fields(name, GENERATOR):
-                out.append(self.generate(item, kind, common))
+                out.append(generate(item, kind, common, self.folder, self.run.files))
         return out
-
-    def generate(self, item: Fields, kind: str, common: Fields | None) -> Map:
-        options: dict[str, Any] = {"labels": {}, "annotations": {}, "type": item.text("type")}
-        plain_name = False
-        for given in (common, item.fields("options", OPTIONS)):
-            if given is not None:
-                options["labels"] |= given.labels("labels")
-                options["annotations"] |= given.labels("annotations")
-                options["immutable"] = given.boolean("immutable") or bool(options.get("immutable"))
-                plain_name = plain_name or given.boolean("disableNameSuffixHash")
-        if not plain_name:
-            item.error("a generated name with a hash is not supported", "options", "set disableNameSuffixHash: true")
-        return transforming.generated(
-            kind, item.text("name", required=True), item.text("namespace"), self.pairs(item), options, item.raw.mark
-        )
-
-    def pairs(self, item: Fields) -> dict[str, str]:
-        """The data of a generator: literals, files (KEY=FILE), env files."""
-        out: dict[str, str] = {}
-        for value in item.items("literals"):
-            key, equals, text = value.text().partition("=")
-            if not equals or not key:
-                value.error("must be KEY=value")
-            if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-                text = text[1:-1]
-            self.pair(out, key, text, value)
-        for value in item.items("files"):
-            key, equals, name = value.text().partition("=")
-            path = self.below(Value(self.scope, name if equals else key, value.path, value.mark))
-            if path is not None:
-                self.run.files.add(path)
-                self.pair(out, key if equals else path.name, self.text(path, value), value)
-        for value in item.items("envs"):
-            path = self.below(value)
-            if path is None:
-                continue
-            self.run.files.add(path)
-            lines = transforming.env_lines(self.text(path, value), path)
-            if isinstance(lines, str):
-                value.error(lines)
-                continue
-            for key, text in lines.items():
-                self.pair(out, key, text, value)
-        return out
-
-    def pair(self, out: dict[str, str], key: str, text: str, value: Value) -> None:
-        if key in out:
-            value.error(f"the key {key[:60]!r} is given twice")
-        out[key] = text
-
-    def text(self, path: Path, value: Value) -> str:
-        try:
-            return read_text(path)
-        except ManifestError as error:
-            value.error(error.problems[0].message)
-            return ""
-
-
-# ------------------------------------------------------------------------------------------------- selecting
-
-
-def _identity(one: Map) -> tuple[str, str, str, str]:
-    """API group, kind, namespace, name."""
-    meta = one.get("metadata")
-    meta = meta if isinstance(meta, Map) else Map(one.mark)
-    group = str(one.get("apiVersion")).rpartition("/")[0]
-    return (group, str(one.get("kind")), str(meta.get("namespace") or ""), str(meta.get("name")))
-
-
-def _refuse_twice(objects: list[Map]) -> None:
-    first: dict[tuple[str, str, str, str], Map] = {}
-    for one in objects:
-        own = _identity(one)
-        if own in first:
-            place = first[own].mark
-            what = f"{own[1]} {own[3]}"
-            raise fail(f"{what} is given twice (first in {place.file}:{place.line})", one.mark)
-        first[own] = one
-
-
-def _named(patch: Map, objects: list[Map]) -> Map:
-    """The object that a strategic-merge patch is for, by group, kind, name and, if it says so, namespace."""
-    group, kind, namespace, name = _identity(patch)
-    found = [
-        one
-        for one in objects
-        if (own := _identity(one))[:2] == (group, kind)
-        and own[3] == name
-        and (not namespace or own[2] in (namespace, ""))
-    ]
-    if len(found) == 1:
-        return found[0]
-    problem = Problem(
-        "the patch finds no such object" if not found else "the patch fits several objects",
-        patch.mark.file,
-        patch.mark.line,
-        f"{kind} {name}"[:120],
-        mend="check apiVersion, kind and name" if not found else "give the namespace",
-    )
-    raise NoTargetError([problem]) if not found else ManifestError([problem])
-
-
-def _select(target: Fields, objects: list[Map]) -> list[Map]:
-    """The objects that a patch target chooses; names are anchored regular expressions, as kustomize has them."""
-    patterns = {}
-    for name in ("name", "namespace", "kind", "group", "version"):
-        text = target.text(name)
-        try:
-            patterns[name] = re.compile(f"(?:{text})$") if text else None
-        except re.error as error:
-            target.error(f"{text[:60]!r} is not a regular expression: {error}", name)
-    labels = _selector(target, "labelSelector")
-    annotations = _selector(target, "annotationSelector")
-    chosen = []
-    for one in objects:
-        group, kind, namespace, name = _identity(one)
-        version = str(one.get("apiVersion")).rpartition("/")[2]
-        own = {"name": name, "namespace": namespace or "default", "kind": kind, "group": group, "version": version}
-        if not all(pattern is None or pattern.match(own[what]) for what, pattern in patterns.items()):
-            continue
-        meta = one.get("metadata")
-        meta = meta if isinstance(meta, Map) else Map(one.mark)
-        if all(
-            (there.get(key) == text if isinstance(there, Map) else False)
-            for wanted, there in ((labels, meta.get("labels")), (annotations, meta.get("annotations")))
-            for key, text in wanted.items()
-        ):
-            chosen.append(one)
-    return chosen
-
-
-def _selector(target: Fields, name: str) -> dict[str, str]:
-    """`a=b,c=d`; the other operators of a label selector are not supported."""
-    out = {}
-    for part in filter(None, target.text(name).split(",")):
-        key, equals, value = part.partition("=")
-        if not equals or key.endswith("!") or not key.strip():
-            target.error(f"{part[:60]!r} is not supported", name, "write KEY=value")
-            continue
-        out[key.strip()] = value.removeprefix("=").strip()
-    return out

@@ -39,9 +39,9 @@ MESH_CONFIG = message(
     inert="accessLogEncoding accessLogFormat ca caCertificates certificates configSources connectTimeout "
     "defaultDestinationRuleExportTo defaultServiceExportTo defaultVirtualServiceExportTo disableEnvoyListenerLog "
     "discoverySelectors dnsRefreshRate enableAutoMtls enableEnvoyAccessLogService enablePrometheusMerge "
-    "hboneIdleTimeout serviceScopeConfigs ingressClass ingressControllerMode ingressSelector ingressService "
-    "localityLbSetting meshMTLS protocolDetectionTimeout proxyHttpPort proxyListenPort proxyInboundListenPort serviceSettings tcpKeepalive "
-    "tlsDefaults trustDomainAliases verifyCertificateAtClient",
+    "hboneIdleTimeout serviceScopeConfigs ingressClass ingressControllerMode ingressSelector "
+    "ingressService localityLbSetting meshMTLS protocolDetectionTimeout proxyHttpPort proxyListenPort "
+    "proxyInboundListenPort serviceSettings tcpKeepalive tlsDefaults trustDomainAliases verifyCertificateAtClient",
     refused={
         "defaultHttpRetryPolicy": "give retries in the VirtualService",
         "pathNormalization": "the local mesh normalizes as Istio does by default (BASE)",

@@ -16,6 +16,7 @@ from meshtrail.manifests import (
     meshconfig,
     telemetry,
     virtualservice,
+    workload,
 )
 from meshtrail.manifests.document import Map, Mark
 from meshtrail.manifests.reader import Fields, Message, Scope, Value, closest, kind_of
@@ -42,7 +43,7 @@ _NETWORKING = _istio("networking", "v1", "v1beta1", "v1alpha3")
 KINDS: dict[str, Kind] = {
     "Namespace": Kind(("v1",), kubernetes.NAMESPACE, kubernetes.namespace, namespaced=False),
     "Service": Kind(("v1",), kubernetes.SERVICE, kubernetes.service),
-    "Deployment": Kind(("apps/v1",), kubernetes.DEPLOYMENT, kubernetes.deployment),
+    "Deployment": Kind(("apps/v1",), workload.DEPLOYMENT, workload.deployment),
     "ConfigMap": Kind(("v1",), kubernetes.CONFIG_MAP, kubernetes.config_map),
     "Secret": Kind(("v1",), kubernetes.SECRET, kubernetes.secret),
     "Gateway": Kind(_NETWORKING, gateway.GATEWAY, gateway.gateway),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from meshtrail.manifests.kubernetes import REFUSED_ANNOTATIONS
 from meshtrail.manifests.objects import KINDS, NOT_CARRIED_OUT, WITHOUT_MEANING
 from meshtrail.manifests.patching import MERGE_KEYS
 from meshtrail.manifests.reader import MESSAGES
+from meshtrail.manifests.workload import REFUSED_ANNOTATIONS
 
 BEGIN, END = "<!-- {} begin: generated -->", "<!-- {} end -->"
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from meshtrail.manifests.document import Map, Mark, adopt
+from meshtrail.manifests.document import Map, Mark
 
 # Objects of a cluster, which have no namespace. Kustomize knows the same list from Kubernetes' own types.
 CLUSTER_SCOPED = frozenset(
@@ -152,45 +149,3 @@ def set_replicas(objects: list[Map], name: str, count: int, mark: Mark) -> bool:
                 spec.put("replicas", count, mark)
                 found = True
     return found
-
-
-def generated(
-    kind: str, name: str, namespace: str, data: Mapping[str, str], options: Mapping[str, Any], mark: Mark
-) -> Map:
-    """A ConfigMap, or a Secret with its values encoded. `options`: labels, annotations, immutable, type."""
-    values = dict(data)
-    if kind == "Secret":
-        values = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    meta: dict[str, Any] = {"name": name}
-    if namespace:
-        meta["namespace"] = namespace
-    for field in ("labels", "annotations"):
-        if options.get(field):
-            meta[field] = dict(options[field])
-    made: dict[str, Any] = {"apiVersion": "v1", "kind": kind, "metadata": meta}
-    if kind == "Secret":
-        made["type"] = options.get("type") or "Opaque"
-    if values:
-        made["data"] = values
-    if options.get("immutable"):
-        made["immutable"] = True
-    out = adopt(made, mark)
-    assert isinstance(out, Map)
-    return out
-
-
-_ENV_KEY = re.compile(r"[-._a-zA-Z0-9]+$", re.ASCII)
-
-
-def env_lines(text: str, path: Path) -> dict[str, str] | str:
-    """The pairs of an env file (KEY=value, `#` comments), or what is wrong with it."""
-    out: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.lstrip()
-        if not stripped or stripped.startswith("#"):
-            continue
-        key, equals, value = stripped.partition("=")
-        if not equals or not _ENV_KEY.match(key):
-            return f"line {number} of {path.name} is not KEY=value"
-        out[key] = value
-    return out

@@ -141,6 +141,45 @@ def test_an_instrumented_application_is_one_request_not_two() -> None:
     assert broken.received == (server,)
 
 
+def test_the_call_of_an_application_itself_does_not_stand_for_its_sidecars() -> None:
+    first, second = recorded("otlp-backend-none")
+    server, root = first.spans[-1], second.roots[0]
+    call = Span(
+        first.trace_id,
+        "b" * 16,
+        server.span_id,
+        "backend",
+        root.name,
+        "client",
+        root.start_us - 1,
+        root.duration_us + 2,
+    )
+    no_cluster = {key: value for key, value in root.tags.items() if key != "upstream_cluster"}
+    nameless = Trace.of([replace(root, tags=no_cluster), *second.spans[1:]])
+    (broken,) = broken_links([Trace.of([*first.spans, call]), nameless])
+    assert broken.received == (server,)
+
+
+def test_of_several_attempts_with_one_request_id_time_decides() -> None:
+    """The caller's sidecar tried twice; backend called on without its headers in the second attempt."""
+    first, second = recorded("otlp-backend-b3")
+    server = first.spans[-1]
+    failed = replace(server, span_id="f" * 16, start_us=server.start_us - 1000, duration_us=500)
+    (broken,) = broken_links([Trace.of([*first.spans, failed]), second])
+    assert broken.received == (server,)
+
+
+def test_calls_further_down_are_not_the_services_own() -> None:
+    """backend calls database with the headers; frontend asks database too, without them."""
+    (whole,) = recorded("otlp-all")
+    server = next(span for span in whole.spans if span.app == "frontend" and span.kind == "server")
+    below = next(span for span in whole.spans if span.app == "backend" and span.kind == "client")
+    own = replace(below, trace_id="c" * 32, parent_id=None, service=server.service, tags={**below.tags})
+    own = replace(own, tags={**own.tags, "node_id": server.tags["node_id"], "guid:x-request-id": "its own"})
+    (broken,) = broken_links([whole, Trace.of([own])])
+    assert broken.received == (server,)
+
+
 def test_a_broken_chain_of_three_is_one_request() -> None:
     """frontend and backend both drop the headers: gateway's trace, frontend's, backend's."""
     first, second = recorded("otlp-frontend-none")

@@ -96,9 +96,13 @@ class Service(Generic[S]):
         server.del_channel()
         server.socket.close()
         deadline = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < deadline and any(
-            channel.requests or channel.total_outbufs_len for channel in list(server.active_channels.values())
-        ):
+        while server.active_channels and time.monotonic() < deadline:
+            for channel in list(server.active_channels.values()):
+                if not (channel.requests or channel.total_outbufs_len):
+                    channel.will_close = True
+                for request in list(channel.requests):
+                    # As if the client had asked for it: the answer says that the connection ends with it.
+                    request.headers["CONNECTION"] = "close"
             turn(0.05)
 
     def _open(self) -> socket.socket:

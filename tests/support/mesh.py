@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from meshtrail.load.plan import plan
+from meshtrail.load.report import LoadReport
+from meshtrail.load.run import run_load
+from meshtrail.load.target import resolve
 from meshtrail.local import state
 from meshtrail.local.state import RunningMesh
 
@@ -68,3 +75,37 @@ def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "") -
 def alive(pid: int) -> bool:
     """Whether a process runs (a zombie does not)."""
     return state.started_at(pid) != ""
+
+
+def editable_repository(folder: Path) -> Path:
+    """A copy of the manifests that a test may edit, with the services of the repository; for `--root`."""
+    for part in ("k8s", "istio"):
+        shutil.copytree(ROOT / part, folder / part)
+    (folder / "services").symlink_to(ROOT / "services")
+    return folder
+
+
+class Load:
+    """Requests in the background of a test for as long as the `with` block lasts, at most `seconds`."""
+
+    def __init__(self, url: str, *, rate: float = 100.0, seconds: float = 90.0) -> None:
+        self._target = resolve(url)
+        self._plan = plan(rate=rate, duration_s=seconds)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.report: LoadReport | None = None
+
+    def _run(self) -> None:
+        try:
+            self.report = self._loop.run_until_complete(run_load(self._target, self._plan, stop=self._stop))
+        finally:
+            self._loop.close()
+
+    def __enter__(self) -> Load:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()

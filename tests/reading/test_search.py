@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from tests.model.recorded import recorded
 from tests.reading.jaeger_server import jaeger_server
 
-from meshtrail.model.request import Request
+from meshtrail.model.request import Request, group_requests
 from meshtrail.model.trace import Trace
 from meshtrail.reading.jaeger import JaegerClient, JaegerError
 from meshtrail.reading.search import (
@@ -110,12 +111,13 @@ def test_a_young_broken_request_is_looked_at_again() -> None:
     assert looked == 3
 
 
-def test_a_mesh_that_stays_broken_under_load_is_not_waited_for_forever() -> None:
+def test_loose_ends_under_load_are_not_waited_for_forever() -> None:
     looked = []
 
     def look() -> tuple[Request, ...]:
+        """Each time another request, of which a part is still on its way."""
         looked.append(1)
-        return (Request(at("otlp-backend-none", ago_s=0.1)),)
+        return (Request((Trace.of(at("otlp-all", ago_s=0.1)[0].spans[1:]),)),)
 
     assert settled(look, interval_s=0.01, deadline_s=0.1)
     assert len(looked) > 1
@@ -130,15 +132,25 @@ def test_what_a_request_caused_after_the_moment_of_asking_belongs_to_it() -> Non
     assert ids(request) == [trace.trace_id for trace in pieces]
 
 
-def test_an_old_broken_request_is_given_at_once() -> None:
-    pieces = at("otlp-backend-none", ago_s=60)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: group_requests(at("otlp-backend-none", ago_s=0.1)),
+        lambda: group_requests(at("otlp-all", ago_s=0.1)),
+        lambda: (Request((Trace.of(at("otlp-all", ago_s=60)[0].spans[1:]),)),),
+        lambda: (),
+    ],
+    ids=["broken and explained", "complete", "old", "none"],
+)
+def test_what_is_settled_is_given_at_once(make: Callable[[], tuple[Request, ...]]) -> None:
+    requests = make()
     looked = []
 
     def look() -> tuple[Request, ...]:
         looked.append(1)
-        return (Request(pieces),)
+        return requests
 
-    settled(look)
+    assert settled(look) == requests
     assert len(looked) == 1
 
 

@@ -27,6 +27,13 @@ class Request:
         return len(self.traces) == 1 and self.traces[0].complete and not self.breaks
 
     @property
+    def explained(self) -> bool:
+        """Nothing is left open: each trace is whole, and all but the first begin at a break that is certain."""
+        whole = all(trace.complete for trace in self.traces)
+        certain = all(broken.certain for broken in self.breaks)
+        return whole and certain and len(self.breaks) == len(self.traces) - 1
+
+    @property
     def start_us(self) -> int:
         return min(trace.start_us for trace in self.traces)
 

@@ -56,17 +56,17 @@ def requests_of_id(client: JaegerClient, request_id: str, *, service: str | None
 
 
 def settled(
-    look: Callable[[], tuple[Request, ...]], *, interval_s: float = 0.25, deadline_s: float = 5.0
+    look: Callable[[], tuple[Request, ...]], *, interval_s: float = 0.1, deadline_s: float = 5.0
 ) -> tuple[Request, ...]:
-    """Look again while the newest request is not complete and so young that spans may still be on their way.
+    """Look again while the newest request has loose ends and is so young that spans may still be on their way.
 
-    A request that stays broken is given once it is two seconds old. `look` should see the same requests each time, not
+    Loose ends that stay are given once they are two seconds old. `look` should see the same requests each time, not
     newer ones: under load there is always one that is young.
     """
     deadline = time.monotonic() + deadline_s
     while True:
         requests = look()
-        if not requests or requests[-1].complete or time.monotonic() > deadline:
+        if not requests or requests[-1].explained or time.monotonic() > deadline:
             return requests
         age_us = time.time() * 1_000_000 - (requests[-1].start_us + requests[-1].duration_us)
         if not 0 <= age_us < SETTLE_US:

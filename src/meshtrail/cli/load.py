@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli.progress import load_progress, print_summary
 from meshtrail.load.plan import (
     DEFAULT_CLOSED_CONCURRENCY,
     DEFAULT_CONCURRENCY,
@@ -129,7 +130,7 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
-        _print(report)
+        print_summary(report)
     if report.interrupted:
         return 130
     return 0 if report.ok else 1
@@ -147,68 +148,18 @@ def _gateway(name: str) -> str:
 
 
 def _run(target: Target, wanted: Plan, headers: tuple[tuple[str, str], ...]) -> LoadReport:
-    """Run with a progress bar on standard error when that is a terminal; Ctrl-C ends the sending."""
+    """Ctrl-C ends the sending; the summary says so."""
     import asyncio
     import signal
 
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
     from meshtrail.load.run import run_load
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]}", markup=False),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    # Without a rate nobody knows how many fit into the time.
-    total = wanted.count if wanted.rate is not None or wanted.count < MAX_COUNT else None
-    task = bar.add_task(target.url, total=total, failed="")
-
-    def show(finished: int, failed: int) -> None:
-        bar.update(task, completed=finished, failed=f"{failed} failed" if failed else "")
 
     async def go() -> LoadReport:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        return await run_load(
-            target, wanted, headers=headers, stop=stop, progress=show if console.is_terminal else None
-        )
+        with load_progress(target.url, wanted) as progress:
+            return await run_load(target, wanted, headers=headers, stop=stop, progress=progress)
 
-    with bar:
-        return asyncio.run(go())
-
-
-def _print(report: LoadReport) -> None:
-    click.echo(
-        f"{report.url}: {report.sent} requests in {report.duration_s:.1f} s, {report.achieved_rate:.1f} answers/s"
-    )
-    if (
-        report.rate is not None
-        and not report.interrupted
-        and report.achieved_rate < 0.9 * report.rate
-        and report.sent > 20
-    ):
-        click.echo(f"behind: {report.rate:g}/s were asked for; the target or this machine is too slow")
-    if report.latencies_ms:
-        figures = (f"{name} {report.percentile(percent):.1f}" for name, percent in PERCENTILES)
-        click.echo(f"latency ms: {', '.join(figures)}")
-    if report.statuses:
-        click.echo(f"status: {', '.join(f'{status} x {number}' for status, number in sorted(report.statuses.items()))}")
-    errors = ", ".join(f"{kind} x {number}" for kind, number in sorted(report.errors.items()))
-    click.echo(f"errors: {errors or 'none'}")
-    if report.retried:
-        click.echo(f"sent again after the server closed an idle connection: {report.retried}")
-    if report.interrupted:
-        click.echo("interrupted: this is what was done until then")
-
-
-PERCENTILES = (("p50", 50), ("p90", 90), ("p99", 99), ("max", 100))
+    return asyncio.run(go())

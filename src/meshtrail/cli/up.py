@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meshtrail.cli.options import DEFAULT_NAME, start_options
+from meshtrail.cli.program import program
 
 if TYPE_CHECKING:
     from meshtrail.local.options import MeshOptions
@@ -49,6 +50,6 @@ def show(mesh: RunningMesh, *, detached: bool) -> None:
     click.echo(f"  Zipkin     {mesh.zipkin}/api/v2/spans")
     click.echo("Next:")
     click.echo(f"  curl {mesh.gateway}/")
-    click.echo(f"  meshtrail trace{name}")
-    click.echo(f"  meshtrail propagation backend none{name}")
-    click.echo(f"  meshtrail down{name}" if detached else "  Ctrl-C ends it; edits of the manifests go live at once.")
+    click.echo(f"  {program()} trace{name}")
+    click.echo(f"  {program()} propagation backend none{name}")
+    click.echo(f"  {program()} down{name}" if detached else "  Ctrl-C ends it; edits of the manifests go live at once.")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from meshtrail.errors import MeshtrailError
@@ -34,8 +34,12 @@ async def serve(
     on_ready: Callable[[state.RunningMesh], None],
     on_event: Callable[[str], None],
     on_stopping: Callable[[], None] = lambda: None,
+    work: Callable[[state.RunningMesh], Awaitable[bool]] | None = None,
 ) -> None:
-    """Run a mesh until a signal or `down`. A second signal kills. Raises MeshtrailError if it cannot start."""
+    """Run a mesh until a signal, `down`, or until `work`, awaited once the mesh is ready, returns True.
+
+    A second signal kills. Raises MeshtrailError if the mesh cannot start, and what `work` raises.
+    """
     mesh = LocalMesh(options, on_event=on_event)
     loop = asyncio.get_running_loop()
     received = 0
@@ -60,13 +64,28 @@ async def serve(
             raise StoppedError("stopped before the mesh was ready")
         await starting
         on_ready(mesh.status())
-        await stopping
-        on_stopping()
-        await mesh.stop()
+        try:
+            if work is None or not await _until(stopping, work(mesh.status())):
+                await stopping
+        finally:
+            on_stopping()
+            await mesh.stop()
     finally:
         stopping.cancel()
         for number in STOPS:
             loop.remove_signal_handler(number)
+
+
+async def _until(stopping: asyncio.Task[Any], work: Awaitable[bool]) -> bool:
+    """Await `work`, but give it up when `stopping` comes first; whether the mesh shall end now."""
+    working = asyncio.ensure_future(work)
+    await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+    return True
 
 
 def detach(options: MeshOptions) -> state.RunningMesh:

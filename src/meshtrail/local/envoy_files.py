@@ -7,14 +7,13 @@ in its statistics, or a rejection is counted.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from meshtrail.errors import MeshtrailError
+from meshtrail.local import logs
 from meshtrail.local.http import Address, request
 
 TAKEN_WITHIN = 10.0
@@ -27,10 +26,11 @@ class RejectedError(MeshtrailError):
 
 @dataclass(frozen=True, slots=True)
 class Admin:
-    """An Envoy's admin interface on its unix socket."""
+    """An Envoy's admin interface on its unix socket, and its log, which alone says why it refused a file."""
 
     proxy: str
     socket: Path
+    log: Path
 
     async def get(self, path: str) -> str:
         return (await request("GET", Address(socket=self.socket), path)).text()
@@ -51,12 +51,16 @@ class Admin:
         found = await self.stats(r"^http\..*\.downstream_rq_active$")
         return sum(int(value) for name, value in found.items() if not name.startswith("http.admin."))
 
-    async def reject_reason(self) -> str:
-        """What the last refused update lacked, in Envoy's words; empty when nothing was refused."""
-        dump = json.loads(await self.get("/config_dump"))
-        found: list[tuple[str, str]] = []
-        _collect_errors(dump, found)
-        return max(found, default=("", ""))[1]
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def reject_reason(self, since: int) -> str:
+        """What its log says about the last update that it refused, after byte `since`."""
+        for line in reversed(logs.last_lines(self.log, 50, since=since).splitlines()):
+            _, sign, reason = line.partition(" update rejected: ")
+            if sign:
+                return reason
+        return f"see {self.log}"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -67,7 +71,9 @@ def write_atomically(path: Path, text: str) -> None:
     staging.replace(path)
 
 
-async def wait_taken(admin: Admin, pattern: str, version: str, rejected_before: int, *, must_exist: bool) -> None:
+async def wait_taken(
+    admin: Admin, pattern: str, version: str, rejected_before: int, *, must_exist: bool, log_start: int
+) -> None:
     """Wait until the statistic `<pattern>version_text` shows `version`, and nothing is warming any more.
 
     `must_exist` False: nobody may have asked for that file, then there is no such statistic and nothing to wait for.
@@ -82,7 +88,7 @@ async def wait_taken(admin: Admin, pattern: str, version: str, rejected_before: 
                 except OSError:
                     stats = {}  # it is being started again, and reads the files that lie there when it starts
                 if rejections(stats) > rejected_before:
-                    reason = await admin.reject_reason() or "it gave no reason"
+                    reason = admin.reject_reason(log_start)
                     raise RejectedError(f"Envoy of {admin.proxy} refused the configuration: {reason}")
                 versions = [value for name, value in stats.items() if name.endswith("version_text")]
                 warming = any(value != "0" for name, value in stats.items() if "warming" in name)
@@ -103,15 +109,3 @@ async def rejections_now(admin: Admin, pattern: str) -> int:
 
 def rejections(stats: Mapping[str, str]) -> int:
     return sum(int(value) for name, value in stats.items() if name.endswith("update_rejected"))
-
-
-def _collect_errors(node: Any, found: list[tuple[str, str]]) -> None:
-    if isinstance(node, dict):
-        error = node.get("error_state")
-        if isinstance(error, dict) and error.get("details"):
-            found.append((str(error.get("last_update_attempt", "")), str(error["details"])))
-        for value in node.values():
-            _collect_errors(value, found)
-    elif isinstance(node, list):
-        for value in node:
-            _collect_errors(value, found)

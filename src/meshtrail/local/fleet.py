@@ -16,7 +16,7 @@ from meshtrail.local.desired import DesiredPod, Probe, pod_folder
 from meshtrail.local.http import Address, request
 from meshtrail.local.process import Kind, Process, Program, Spawner
 from meshtrail.local.programs import SMALL, surroundings, write_volumes
-from meshtrail.local.rollout import admin
+from meshtrail.local.rollout import Places, admin, process_name
 from meshtrail.manifests.kinds import ConfigMap
 
 STORE = "trace-store"
@@ -51,16 +51,16 @@ class Fleet:
 
     def __init__(
         self,
-        run_folder: Path,
-        log_folder: Path,
+        places: Places,
         spawner: Spawner,
         *,
         changed: Callable[[], None],
         on_restart: Callable[[str], None],
     ) -> None:
         self.processes: dict[str, Process] = {}
-        self._run_folder = run_folder
-        self._logs = log_folder
+        self._places = places
+        self._run_folder = places.run
+        self._logs = places.logs
         self._spawner = spawner
         self._changed = changed
         self._on_restart = on_restart
@@ -87,7 +87,7 @@ class Fleet:
         program = Program(tuple(argv), surroundings(), self._run_folder)
         known = addresses.gateways if proxy.kind == "gateway" else addresses.inbound
         address = next((str(endpoint) for key, endpoint in known.items() if key[0] == proxy.name), "")
-        admin_of = admin(self._run_folder, proxy.name)
+        admin_of = admin(self._places, proxy)
 
         async def ready(_: Process) -> bool:
             return await admin_of.ready()
@@ -143,10 +143,6 @@ class Fleet:
         self.processes[name] = process
         process.start()
         return process
-
-
-def process_name(proxy: ProxyConfig) -> str:
-    return proxy.name if proxy.kind == "gateway" else f"{proxy.name}-sidecar"
 
 
 def probing(probe: Probe | None) -> Callable[[Process], Awaitable[bool]]:

@@ -86,9 +86,8 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
     }
 
 
-async def follow_files(mesh: LocalMesh) -> None:
+async def follow_files(mesh: LocalMesh, watcher: Watcher) -> None:
     """Carry out edits of the files for as long as the mesh runs. A bad one is said once; the last good one stays."""
-    watcher = Watcher(mesh.source.files())
     async for _ in watcher.changes():
         try:
             await _reload(mesh)

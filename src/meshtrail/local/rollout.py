@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshtrail.envoy import ProxyConfig
@@ -22,8 +22,20 @@ CLUSTERS = "cds.json"
 LISTENERS = "lds.json"
 
 
-def admin(run_folder: Path, proxy: str) -> Admin:
-    return Admin(proxy, run_folder / proxy / "admin.sock")
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a mesh keeps its files: `run` for sockets and what Envoys read, gone with the mesh; `logs`, which stay."""
+
+    run: Path
+    logs: Path
+
+
+def process_name(proxy: ProxyConfig) -> str:
+    return proxy.name if proxy.kind == "gateway" else f"{proxy.name}-sidecar"
+
+
+def admin(places: Places, proxy: ProxyConfig) -> Admin:
+    return Admin(proxy.name, places.run / proxy.name / "admin.sock", places.logs / f"{process_name(proxy)}.log")
 
 
 def files(proxy: ProxyConfig) -> dict[str, str]:
@@ -45,23 +57,23 @@ def closed(proxy: ProxyConfig) -> ProxyConfig:
     return replace(proxy, listeners=[])
 
 
-async def roll_out(old: Mapping[str, ProxyConfig], new: Mapping[str, ProxyConfig], run_folder: Path) -> list[str]:
+async def roll_out(old: Mapping[str, ProxyConfig], new: Mapping[str, ProxyConfig], places: Places) -> list[str]:
     """Bring the proxies that are in both from `old` to `new`; returns the names of those that changed.
 
     Raises RejectedError when an Envoy refuses; then all serve `old` again.
     """
     changed = [name for name in new if name in old and files(old[name]) != files(new[name])]
     try:
-        await _each(changed, lambda name: _take(name, old[name], _both(old[name], new[name]), run_folder, [CLUSTERS]))
-        await _each(changed, lambda name: _take(name, old[name], new[name], run_folder, None))
-        await _each(changed, lambda name: _take(name, _both(old[name], new[name]), new[name], run_folder, [CLUSTERS]))
+        await _each(changed, lambda name: _take(name, old[name], _both(old[name], new[name]), places, [CLUSTERS]))
+        await _each(changed, lambda name: _take(name, old[name], new[name], places, None))
+        await _each(changed, lambda name: _take(name, _both(old[name], new[name]), new[name], places, [CLUSTERS]))
     except RejectedError:
         for name in changed:
             before, both = old[name], _both(old[name], new[name])
             with contextlib.suppress(RejectedError, OSError):
                 # The refused clusters go first: Envoy takes an update whole or not at all.
-                await _take(name, both, before, run_folder, None, force=True)
-                await _take(name, both, before, run_folder, [CLUSTERS], force=True)
+                await _take(name, both, before, places, None, force=True)
+                await _take(name, both, before, places, [CLUSTERS], force=True)
         raise
     return changed
 
@@ -74,20 +86,23 @@ async def _each(names: Iterable[str], act: Callable[[str], Awaitable[None]]) -> 
 
 
 async def _take(
-    name: str, old: ProxyConfig, new: ProxyConfig, run_folder: Path, only: list[str] | None, *, force: bool = False
+    name: str, old: ProxyConfig, new: ProxyConfig, places: Places, only: list[str] | None, *, force: bool = False
 ) -> None:
     """Write what differs (clusters only, or all else) and wait until the Envoy took it."""
-    proxy, folder = admin(run_folder, name), run_folder / name
+    proxy, folder = admin(places, new), places.run / name
     before, after = files(old), files(new)
     wanted = only or [file for file in after if file != CLUSTERS]
     written = [file for file in wanted if force or before.get(file) != after[file]]
     if not written:
         return
     rejected = {file: await rejections_now(proxy, _statistic(file)) for file in written}
+    size = proxy.log_size()
     for file in written:
         write_atomically(folder / file, after[file])
     for file in written:
-        await wait_taken(proxy, _statistic(file), _version(after[file]), rejected[file], must_exist=file == LISTENERS)
+        await wait_taken(
+            proxy, _statistic(file), _version(after[file]), rejected[file], must_exist=file == LISTENERS, log_start=size
+        )
 
 
 def _both(old: ProxyConfig, new: ProxyConfig) -> ProxyConfig:

@@ -23,10 +23,11 @@ from meshtrail.local.journal import Journal
 from meshtrail.local.options import WELL_KNOWN, MeshOptions
 from meshtrail.local.ports import LOOPBACK, BusyPortsError, Ports
 from meshtrail.local.process import Spawner
-from meshtrail.local.rollout import admin, closed, roll_out, write_all
+from meshtrail.local.rollout import Places, admin, closed, roll_out, write_all
 from meshtrail.local.sources import read_source
 from meshtrail.local.switch import Switch
 from meshtrail.local.transition import Transition
+from meshtrail.local.watch import Watcher
 from meshtrail.manifests import Manifests
 
 # Envoy hands spans over every 0.1 s and does not when it ends.
@@ -82,6 +83,7 @@ class LocalMesh:
     async def stop(self) -> None:
         """In order: no new requests, those under way end, spans leave, everything ends, nothing is left behind."""
         async with self.changing:
+            self._watcher.close()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -100,7 +102,7 @@ class LocalMesh:
         new = self._desired(manifests, self.options.lenient if lenient is None else lenient)
         known = self.switch.manifests_changed(old.pods, new.pods)
         step = Transition(
-            self.fleet, old, new, run_folder=self.run_folder, envoy=self._envoy, program_of=self.switch.program_of
+            self.fleet, old, new, places=self.places, envoy=self._envoy, program_of=self.switch.program_of
         )
         try:
             await step.run()
@@ -156,10 +158,10 @@ class LocalMesh:
         self._store_addresses = {name: Endpoint(LOOPBACK, port) for name, port in ports.items()}
         self._book = AddressBook(self._ports, self._store_addresses, taken.get("gateway"))
         self.run_folder = _make_run_folder()
+        self.places = Places(self.run_folder, self.folder.logs)
         self._guard = ShellGuard() if wants_shell_guard() else None
         self.fleet = Fleet(
-            self.run_folder,
-            self.folder.logs,
+            self.places,
             Spawner(self._guard),
             changed=self.write_state,
             on_restart=lambda sentence: self.say("restart", sentence),
@@ -190,12 +192,16 @@ class LocalMesh:
         await control.start()
         self._control = control
         await self._open_gateway(gateways)
-        self._tasks = [asyncio.create_task(handlers.follow_files(self)), asyncio.create_task(self._bound_logs())]
+        self._watcher = Watcher(self.source.files())
+        self._tasks = [
+            asyncio.create_task(handlers.follow_files(self, self._watcher)),
+            asyncio.create_task(self._bound_logs()),
+        ]
         self.write_state()
 
     async def _open_gateway(self, gateways: dict[str, Any]) -> None:
         try:
-            await roll_out({name: closed(proxy) for name, proxy in gateways.items()}, gateways, self.run_folder)
+            await roll_out({name: closed(proxy) for name, proxy in gateways.items()}, gateways, self.places)
         except RejectedError as error:
             fixed = self.options.fixed_ports().get("gateway")
             if fixed and "ddress already in use" in str(error):
@@ -221,11 +227,11 @@ class LocalMesh:
             return
         self._open = False
         gateways = {name: proxy for name, proxy in self.current.proxies.items() if proxy.kind == "gateway"}
-        await roll_out(gateways, {name: closed(proxy) for name, proxy in gateways.items()}, self.run_folder)
+        await roll_out(gateways, {name: closed(proxy) for name, proxy in gateways.items()}, self.places)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REQUESTS_END_WITHIN):
-                for name in gateways:
-                    while await admin(self.run_folder, name).requests_in_flight():  # noqa: ASYNC110 - Envoy tells when asked
+                for proxy in gateways.values():
+                    while await admin(self.places, proxy).requests_in_flight():  # noqa: ASYNC110 - Envoy tells when asked
                         await asyncio.sleep(0.02)
 
     async def _clean_up(self) -> None:

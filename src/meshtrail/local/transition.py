@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
 from meshtrail.errors import MeshtrailError
 from meshtrail.local.desired import Desired, DesiredPod, pod_folder
-from meshtrail.local.fleet import ENVOY_GRACE, Fleet, probing, process_name
+from meshtrail.local.fleet import ENVOY_GRACE, Fleet, probing
 from meshtrail.local.process import Program
 from meshtrail.local.programs import write_volumes
-from meshtrail.local.rollout import roll_out, write_all
+from meshtrail.local.rollout import Places, process_name, roll_out, write_all
 
 # How long the sidecars of a pod that goes keep serving what is under way, and get their spans out.
 DRAIN = 0.3
@@ -23,12 +23,13 @@ class Transition:
     """One step from `old` to `new`. `program_of` gives the program of a pod as it shall run (the switch included)."""
 
     def __init__(
-        self, fleet: Fleet, old: Desired, new: Desired, *, run_folder: Path, envoy: Path, program_of: ProgramOf
+        self, fleet: Fleet, old: Desired, new: Desired, *, places: Places, envoy: Path, program_of: ProgramOf
     ) -> None:
         self._fleet = fleet
         self._old = old
         self._new = new
-        self._run_folder = run_folder
+        self._places = places
+        self._run_folder = places.run
         self._envoy = envoy
         self._program_of = program_of
         self._started: list[str] = []
@@ -40,7 +41,7 @@ class Transition:
             await self._start_added()
             self._write_volumes(self._new)
             await self._restart_proxies(self._old, self._new)
-            await roll_out(self._old.proxies, self._new.proxies, self._run_folder)
+            await roll_out(self._old.proxies, self._new.proxies, self._places)
             await self._replace_programs()
         except MeshtrailError:
             await self._undo()
@@ -102,7 +103,7 @@ class Transition:
                 await process.replace(self._program_of(pod), pod.grace)
         with contextlib.suppress(MeshtrailError):
             await self._restart_proxies(self._new, self._old)
-            await roll_out(self._new.proxies, self._old.proxies, self._run_folder)
+            await roll_out(self._new.proxies, self._old.proxies, self._places)
         await self._fleet.stop(self._started, ENVOY_GRACE)
 
     async def _stop_removed(self) -> None:
@@ -116,7 +117,8 @@ class Transition:
         await self._fleet.stop(proxies, ENVOY_GRACE)
 
 
-async def _all(steps) -> None:  # type: ignore[no-untyped-def]
+async def _all(steps: Iterable[Awaitable[None]]) -> None:
+    """Let every step end, then raise the first error."""
     results = await asyncio.gather(*steps, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

@@ -19,7 +19,13 @@ class Watcher:
         self._files: frozenset[Path] = frozenset()
         self._changed = asyncio.Event()
         self._folders: frozenset[Path] = frozenset()
+        self._closed = False
         self.watch(files)
+
+    def close(self) -> None:
+        """End `changes`: the thread that watches notices at once, where a cancelled task would wait for it."""
+        self._closed = True
+        self._changed.set()
 
     def watch(self, files: Iterable[Path]) -> None:
         """Watch another set from now on."""
@@ -30,11 +36,11 @@ class Watcher:
             self._changed.set()
 
     async def changes(self) -> AsyncIterator[set[Path]]:
-        """Each set of files that changed together. Never ends by itself."""
+        """Each set of files that changed together. Ends with `close`."""
         # Costs time at start that nobody should wait for.
         from watchfiles import awatch
 
-        while True:
+        while not self._closed:
             self._changed.clear()
             folders = [path for path in self._folders if path.is_dir()]
             if not folders:

@@ -54,7 +54,7 @@ def text(value: Json, where: str) -> str:
         raise wrong_type(where, "a string", value)
     if value.isascii():
         return value
-    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def integer(value: Json, where: str, low: int, high: int) -> int:

@@ -10,6 +10,7 @@ from meshtrail.store.limits import Limits
 
 if TYPE_CHECKING:
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
+    from google.protobuf.message import Message
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 # Attributes that the store adds to a span it had to cut, so that a reader sees it in any Jaeger UI.
@@ -40,9 +41,10 @@ def needs_cut(span: Span, size: int, limits: Limits) -> bool:
 
 def cut_span(span: Span, limits: Limits) -> None:
     """Bring the span within the limits, in place; dropped counts and marks tell what is missing."""
-    span.name = cut_text(span.name, limits.max_value_bytes)
-    span.trace_state = cut_text(span.trace_state, limits.max_value_bytes)
-    span.status.message = cut_text(span.status.message, limits.max_value_bytes)
+    _cut_field(span, "name", limits)
+    _cut_field(span, "trace_state", limits)
+    if span.HasField("status"):
+        _cut_field(span.status, "message", limits)
     dropped = cut_attributes(span.attributes, limits)
     span.dropped_attributes_count = min(span.dropped_attributes_count + dropped, _MAX_U32)
     events = max(0, len(span.events) - limits.max_events)
@@ -52,11 +54,11 @@ def cut_span(span: Span, limits: Limits) -> None:
     span.dropped_events_count = min(span.dropped_events_count + events, _MAX_U32)
     span.dropped_links_count = min(span.dropped_links_count + links, _MAX_U32)
     for event in span.events:
-        event.name = cut_text(event.name, limits.max_value_bytes)
+        _cut_field(event, "name", limits)
         gone = cut_attributes(event.attributes, limits)
         event.dropped_attributes_count = min(event.dropped_attributes_count + gone, _MAX_U32)
     for link in span.links:
-        link.trace_state = cut_text(link.trace_state, limits.max_value_bytes)
+        _cut_field(link, "trace_state", limits)
         gone = cut_attributes(link.attributes, limits)
         link.dropped_attributes_count = min(link.dropped_attributes_count + gone, _MAX_U32)
     for key, count in ((DROPPED_ATTRIBUTES, dropped), (DROPPED_EVENTS, events), (DROPPED_LINKS, links)):
@@ -71,9 +73,16 @@ def cut_attributes(attributes: RepeatedCompositeFieldContainer[KeyValue], limits
         del attributes[limits.max_attributes :]
     for attribute in attributes:
         if attribute.ByteSize() > limits.max_value_bytes:
-            attribute.key = cut_text(attribute.key, limits.max_value_bytes)
+            _cut_field(attribute, "key", limits)
             _cut_value(attribute.value, limits)
     return dropped
+
+
+def _cut_field(message: Message, name: str, limits: Limits) -> None:
+    text = getattr(message, name)
+    cut = cut_text(text, limits.max_value_bytes)
+    if cut is not text:
+        setattr(message, name, cut)
 
 
 def _cut_value(value: AnyValue, limits: Limits) -> None:

@@ -110,11 +110,13 @@ def plain(value: Any) -> Any:
 def read_text(path: Path) -> str:
     """The text of a manifest. Raises ManifestError: missing, unreadable, too large, not UTF-8."""
     try:
-        data = path.open("rb").read(MAX_BYTES + 1)
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ManifestError([Problem("no such file", file=str(path))]) from None
-    except OSError as error:
-        raise ManifestError([Problem(f"cannot be read: {error.strerror}", file=str(path))]) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ManifestError([Problem(f"cannot be read: {reason}", file=str(path))]) from None
     if len(data) > MAX_BYTES:
         raise ManifestError([Problem(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=str(path))])
     try:
@@ -193,7 +195,7 @@ class _Builder:
                 value, _, anchor, before = stack.pop()
                 mark = value.mark
                 if isinstance(value, Map):
-                    value = merge_key(value, self.error, event)
+                    value = merge_key(value)
                 if anchor:
                     self.anchors[anchor] = (value, self.count - before + 1)
             else:
@@ -261,7 +263,7 @@ def number(text: str) -> int | float | str:
     return text
 
 
-def merge_key(value: Map, error: Any, event: yaml.Event) -> Map:
+def merge_key(value: Map) -> Map:
     """Resolve YAML's merge key `<<`; keys of the mapping itself win."""
     if "<<" not in value:
         return value
@@ -269,7 +271,9 @@ def merge_key(value: Map, error: Any, event: yaml.Event) -> Map:
     out = Map(value.mark)
     for source in reversed(sources if isinstance(sources, List) else [sources]):
         if not isinstance(source, Map):
-            raise error(event, "the merge key << takes a mapping")
+            mark = value.where("<<")
+            problem = Problem("YAML error: the merge key << takes a mapping", mark.file, mark.line)
+            raise ManifestError([problem])
         for key, item in source.items():
             out.put(key, item, source.where(key))
     for key, item in value.items():

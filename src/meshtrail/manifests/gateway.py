@@ -59,10 +59,10 @@ def gateway(top: Fields, meta: kinds.Meta) -> kinds.Gateway:
         protocol_name = protocol.text().upper() if protocol else ""
         if protocol is None:
             port.error("is required", "protocol")
-        elif protocol_name not in _PROTOCOLS:
+        elif protocol_name and protocol_name not in _PROTOCOLS:
             port.error(f"{protocol_name[:60]!r} is not one of {', '.join(_PROTOCOLS)}", "protocol")
         elif protocol_name not in ("HTTP", "HTTP2", "GRPC"):
-            if "tls" not in item:
+            if protocol_name and "tls" not in item:
                 port.not_carried_out("protocol", "use HTTP", f"protocol {protocol_name}")
             continue
         servers.append(

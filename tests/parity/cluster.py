@@ -118,7 +118,7 @@ class Cluster:
         # The port of the recordings, so that the URL in the spans is the same.
         request = urllib.request.Request(f"http://{endpoint}{path}", headers={"Host": "127.0.0.1:30080", **headers})
         try:
-            with OPENER.open(request, timeout=DEADLINE) as response:
+            with OPENER.open(request, timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:

@@ -21,7 +21,14 @@ FORWARDED = {
     "w3c": ("x-request-id", *W3C),
     "none": (),
 }
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
 
 class StandIn:
@@ -51,7 +58,7 @@ class StandIn:
         }
         request = urllib.request.Request(following + path, headers=forwarded)
         try:
-            with OPENER.open(request, timeout=10) as response:
+            with OPENER.open(request, timeout=60) as response:
                 return 200, f"{name} > {response.read().decode()}"
         except urllib.error.HTTPError as error:
             error.close()

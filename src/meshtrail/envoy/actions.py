@@ -103,7 +103,7 @@ def forward(mesh: Mesh, namespace: str, route: kinds.HttpRoute, listener_port: i
     policy = retry_policy(route.retries)
     if policy is not None:
         action["retry_policy"] = policy
-    action["max_grpc_timeout"] = timeout
+    action |= grpc_timeout(timeout)
     action |= _rewrite(route.rewrite)
     if route.mirrors:
         action["request_mirror_policies"] = [
@@ -120,6 +120,11 @@ def forward(mesh: Mesh, namespace: str, route: kinds.HttpRoute, listener_port: i
     if hashed:
         action["hash_policy"] = hashed
     return action, only
+
+
+def grpc_timeout(timeout: str) -> Config:
+    """How far a client's grpc-timeout counts. istiod says it as max_grpc_timeout, which Envoy 1.40 warns about."""
+    return {"max_stream_duration": {"grpc_timeout_header_max": timeout}}
 
 
 def _rewrite(rewrite: kinds.Rewrite | None) -> Config:

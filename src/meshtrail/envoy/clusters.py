@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,6 +85,7 @@ def _outbound(
         **_protocol_options(port.protocol == "http2", pool),
         **_outlier_detection(policy.outlier_detection),
         **_tcp_keepalive(pool),
+        **_generation(mesh, service),
     }
     if policy.lb_consistent_hash:
         cluster |= _consistent_hash(policy.lb_consistent_hash)
@@ -92,6 +94,19 @@ def _outbound(
             "healthy_panic_threshold": {"value": float(policy.outlier_detection.get("minHealthPercent", 0))}
         }
     return cluster
+
+
+def _generation(mesh: Mesh, service: MeshService) -> Config:
+    """A mark that changes with the tracing of the receiving sidecars.
+
+    A listener whose tracing changes goes on serving its open connections as before until they end. With the cluster
+    changed too, the callers' idle connections are closed at once, and the next request meets the new settings.
+    """
+    tracing = [repr(mesh.tracing_for(mesh.workloads[key], "inbound")) for key in service.workloads]
+    if not tracing:
+        return {}
+    mark = hashlib.blake2b("\n".join(tracing).encode(), digest_size=6).hexdigest()
+    return {"metadata": {"filter_metadata": {"meshtrail": {"tracing": mark}}}}
 
 
 def _endpoints(

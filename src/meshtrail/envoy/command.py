@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-DRAIN_SECONDS = 15
+DRAIN_SECONDS = 12
 """How long connections of a replaced listener live on; see docs/local-mesh-config.md."""
 
 

@@ -61,7 +61,7 @@ def default_route(mesh: Mesh, service: MeshService, port: MeshPort) -> Config:
         "cluster": cluster,
         "timeout": "0s",
         "retry_policy": actions.default_retry_policy(),
-        "max_grpc_timeout": "0s",
+        **actions.grpc_timeout("0s"),
     }
     hashed = actions.destination_hash(mesh, service.fqdn)
     if hashed:

@@ -53,6 +53,11 @@ def _traced(request: pytest.FixtureRequest) -> Iterator[Setup]:
     yield from _setup(request)
 
 
+@pytest.fixture(scope="module", params=_each(CALLERS, ("otel",)))
+def _traced_calling(request: pytest.FixtureRequest) -> Iterator[Setup]:
+    yield from _setup(request)
+
+
 @pytest.fixture
 def running(_running: Setup) -> Setup:
     """Each service in each form."""
@@ -74,3 +79,11 @@ def traced(_traced: Setup) -> Setup:
     _traced.upstream.reset()
     _traced.process.switch("all")
     return _traced
+
+
+@pytest.fixture
+def traced_calling(_traced_calling: Setup) -> Setup:
+    """Each service that calls another, in the otel form."""
+    _traced_calling.upstream.reset()
+    _traced_calling.process.switch("all")
+    return _traced_calling

@@ -65,10 +65,8 @@ def test_mode_decides_what_is_forwarded(calling: Setup, mode: str) -> None:
     assert {name: got[name] for name in copied} == {name: (SENT | BY_RULE)[name] for name in copied}
 
 
-def test_sdk_takes_the_callers_span_as_parent(calling: Setup) -> None:
-    if calling.form == "plain":
-        pytest.skip("the plain form has no SDK")
-    got = passed_on(calling, SENT)
+def test_sdk_takes_the_callers_span_as_parent(traced_calling: Setup) -> None:
+    got = passed_on(traced_calling, SENT)
     _, trace, span, flags = got["traceparent"].split("-")
     assert (trace, flags) == (TRACE, "01")
     assert span not in (SENT["traceparent"].split("-")[2], SENT["x-b3-spanid"]), "its own span, not a copy"

@@ -41,12 +41,10 @@ def test_tree(traced: Setup) -> None:
         assert not spans[name].error
 
 
-def test_what_is_injected_is_exported(traced: Setup) -> None:
+def test_what_is_injected_is_exported(traced_calling: Setup) -> None:
     """No phantom parent: the span that the next service sees as its parent reaches the collector."""
-    if not traced.implementation.upstream:
-        pytest.skip("calls nobody")
-    spans = ask(traced)
-    (seen,) = traced.upstream.seen
+    spans = ask(traced_calling)
+    (seen,) = traced_calling.upstream.seen
     assert seen["traceparent"].split("-")[2] == seen["x-b3-spanid"] == spans["GET"].id
 
 
@@ -59,11 +57,14 @@ def test_stable_names_of_attributes(traced: Setup) -> None:
     assert not [name for span in spans.values() for name in span.attributes if name in ("http.method", "http.url")]
 
 
-def test_sql_span(traced: Setup) -> None:
-    if traced.implementation.service != "database":
-        pytest.skip("asks no database")
-    attributes = ask(traced)["SELECT records"].attributes
+def test_sql_span() -> None:
+    with Collector() as collector:
+        with Process(DATABASE, "otel", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
+            trace = secrets.token_hex(16)
+            process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"})
+        attributes = collector.trace(trace, 2)["SELECT records"].attributes
     assert attributes["db.system.name"] == "sqlite"
+    assert attributes["db.namespace"] == ":memory:"
     assert attributes["db.query.text"] == "SELECT count(*) FROM records"
     assert attributes["db.operation.name"] == "SELECT"
     assert attributes["db.collection.name"] == "records"
@@ -117,22 +118,20 @@ def test_health_makes_no_spans(traced: Setup) -> None:
 
 
 @pytest.mark.parametrize("failure", ["answers 500", "not JSON", "silent"])
-def test_failure_is_recorded(traced: Setup, failure: str) -> None:
-    if not traced.implementation.upstream:
-        pytest.skip("calls nobody")
+def test_failure_is_recorded(traced_calling: Setup, failure: str) -> None:
     gate = threading.Event()
-    traced.upstream.answer = {
+    traced_calling.upstream.answer = {
         "answers 500": Answer(status=500),
         "not JSON": Answer(body=b"<html>"),
         "silent": Answer(gate=gate),
     }[failure]
-    spans = ask(traced)
+    spans = ask(traced_calling)
     gate.set()
     server = next(span for span in spans.values() if span.kind == "server")
     assert server.error
     assert server.attributes["http.response.status_code"] in (502, 504)
     assert any("exception" in span.events for span in spans.values())
-    if traced.implementation.service == "backend":
+    if traced_calling.implementation.service == "backend":
         for name in ("processBusinessLogic", "fetchFromDatabase"):
             assert spans[name].error
             assert "exception" in spans[name].events

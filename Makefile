@@ -27,7 +27,7 @@ up: $(READY) ## Start the mesh and leave it running (ARGS="--form backend=otel",
 	@$(BIN)/meshtrail up $(ARGS)
 
 test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/ruff check .

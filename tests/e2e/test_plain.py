@@ -18,7 +18,10 @@ READS = {"otlp": {"w3c"}, "b3": {"b3"}, "b3-w3c": {"b3", "w3c"}}
 ENDS = {"frontend": 3, "backend": 5, "database": 7}
 
 
-@pytest.fixture(scope="module", params=list(PROVIDERS))
+# One mesh for all tests of a provider: they stay on one worker.
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"plain-{name}")) for name in PROVIDERS]
+)
 def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 _ANY_PORTS = [word for name in ("otlp-grpc", "otlp-http", "zipkin", "query") for word in (f"--{name}-port", "0")]
@@ -32,6 +33,9 @@ class RunningStore:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
+
+# Making a client loads the certificates of the world, which takes longer than most of these tests.
+http = httpx.Client(trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 
 StartStore = Callable[..., RunningStore]
 

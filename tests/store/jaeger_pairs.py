@@ -29,11 +29,11 @@ def answers_of(source: Path) -> Path:
     return RECORDED / f"{source.name.split('.')[0]}.jaeger.json"
 
 
-def send(source: Path, otlp_http: str, zipkin: str) -> httpx.Response:
+def send(client: httpx.Client, source: Path, otlp_http: str, zipkin: str) -> httpx.Response:
     headers = {"content-type": "application/json"}
     if source.name.endswith(".zipkin.json"):
-        return httpx.post(f"{zipkin}/api/v2/spans", content=source.read_bytes(), headers=headers)
-    return httpx.post(f"{otlp_http}/v1/traces", content=source.read_bytes(), headers=headers)
+        return client.post(f"{zipkin}/api/v2/spans", content=source.read_bytes(), headers=headers)
+    return client.post(f"{otlp_http}/v1/traces", content=source.read_bytes(), headers=headers)
 
 
 def trace_ids(source: Path) -> list[str]:

@@ -56,7 +56,7 @@ def main(jaeger: str) -> None:
 def _record(source: Path, ports: dict[str, int]) -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{ports['query']}", timeout=10) as client:
         _wait(lambda: client.get("/api/services").is_success)
-        response = send(source, f"http://127.0.0.1:{ports['otlp']}", f"http://127.0.0.1:{ports['zipkin']}")
+        response = send(client, source, f"http://127.0.0.1:{ports['otlp']}", f"http://127.0.0.1:{ports['zipkin']}")
         response.raise_for_status()
         _wait(lambda: all(client.get(f"/api/traces/{trace_id}").is_success for trace_id in trace_ids(source)))
         services = sorted(client.get("/api/services").json()["data"])

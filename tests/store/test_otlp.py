@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from tests.store.conftest import RunningStore, StartStore
+from tests.store.conftest import RunningStore, StartStore, http
 from tests.store.spans import T0_NS, new_trace_id, request
 
 from meshtrail.store.limits import Limits
@@ -38,7 +38,7 @@ def small(request: pytest.FixtureRequest) -> Any:
 
 
 def stored(running: RunningStore, trace_id: bytes) -> list[dict[str, Any]]:
-    response = httpx.get(f"{running.query}/api/traces/{trace_id.hex()}")
+    response = http.get(f"{running.query}/api/traces/{trace_id.hex()}")
     return response.json()["data"][0]["spans"] if response.is_success else []
 
 
@@ -88,7 +88,7 @@ def test_partial_success_on_both_transports(store: RunningStore) -> None:
     message.resource_spans[0].scope_spans[0].spans[1].span_id = b""
     data = message.SerializeToString()
     by_grpc = ExportTraceServiceResponse.FromString(export(store, data))
-    by_http = httpx.post(f"{store.otlp_http}/v1/traces", content=data, headers=PROTOBUF)
+    by_http = http.post(f"{store.otlp_http}/v1/traces", content=data, headers=PROTOBUF)
     for answer in (by_grpc, ExportTraceServiceResponse.FromString(by_http.content)):
         assert answer.partial_success.rejected_spans == 1
         assert "invalid span id" in answer.partial_success.error_message
@@ -99,7 +99,7 @@ def test_partial_success_on_both_transports(store: RunningStore) -> None:
 def test_http_stores_protobuf(store: RunningStore, encoding: str) -> None:
     body = request(trace_id := new_trace_id(), 5).SerializeToString()
     body = gzip.compress(body) if encoding == "gzip" else body
-    response = httpx.post(
+    response = http.post(
         f"{store.otlp_http}/v1/traces", content=body, headers=PROTOBUF | {"content-encoding": encoding}
     )
     assert (response.status_code, response.content) == (200, b"")
@@ -110,7 +110,7 @@ def test_http_stores_protobuf(store: RunningStore, encoding: str) -> None:
 def test_http_takes_a_chunked_body(store: RunningStore) -> None:
     body = request(trace_id := new_trace_id(), 5).SerializeToString()
     chunks = (body[at : at + 7] for at in range(0, len(body), 7))
-    assert httpx.post(f"{store.otlp_http}/v1/traces", content=chunks, headers=PROTOBUF).status_code == 200
+    assert http.post(f"{store.otlp_http}/v1/traces", content=chunks, headers=PROTOBUF).status_code == 200
     assert len(stored(store, trace_id)) == 5
 
 
@@ -143,7 +143,7 @@ def test_json_in_all_its_spellings(store: RunningStore) -> None:
         "end_time_unix_nano": str(T0_NS + 1000),
     }
     body = {"resourceSpans": [{"scopeSpans": [{"spans": [span, snake]}]}], "extra": 1}
-    response = httpx.post(f"{store.otlp_http}/v1/traces", content=json.dumps(body), headers=JSON)
+    response = http.post(f"{store.otlp_http}/v1/traces", content=json.dumps(body), headers=JSON)
     assert (response.status_code, response.json()) == (200, {})
     first, second = stored(store, bytes.fromhex(trace_id))
     assert (first["spanID"], first["duration"], second["references"][0]["spanID"]) == (
@@ -180,7 +180,7 @@ def test_json_in_all_its_spellings(store: RunningStore) -> None:
     ],
 )
 def test_wrong_json_names_the_field(store: RunningStore, body: bytes, message: str) -> None:
-    response = httpx.post(f"{store.otlp_http}/v1/traces", content=body, headers=JSON)
+    response = http.post(f"{store.otlp_http}/v1/traces", content=body, headers=JSON)
     assert response.status_code == 400
     assert response.json()["code"] == 3
     assert message in response.json()["message"]
@@ -229,7 +229,7 @@ def test_deep_attributes_are_refused() -> None:
 def test_http_refuses(
     small: RunningStore, method: str, path: str, headers: dict[str, str], content: bytes, status: int
 ) -> None:
-    response = httpx.request(method, small.otlp_http + path, headers=headers, content=content)
+    response = http.request(method, small.otlp_http + path, headers=headers, content=content)
     assert response.status_code == status
     if status in (400, 413) and headers["content-type"] == PROTOBUF["content-type"]:
         assert response.headers["content-type"] == PROTOBUF["content-type"]

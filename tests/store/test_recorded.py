@@ -7,14 +7,14 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.store.conftest import StartStore
+from tests.store.conftest import StartStore, http
 from tests.store.jaeger_pairs import answers_of, ask, inputs, send
 
 
 @pytest.mark.parametrize("source", inputs(), ids=lambda path: path.name.partition(".")[0])
 def test_answers_as_jaeger_does(source: Path, start_store: StartStore) -> None:
     running = start_store()
-    assert send(source, running.otlp_http, running.zipkin).is_success
+    assert send(http, source, running.otlp_http, running.zipkin).is_success
     recorded = json.loads(answers_of(source).read_bytes())
     assert len(recorded) > 40
     wrong = {}

@@ -6,9 +6,8 @@ import sqlite3
 from pathlib import Path
 
 import grpc  # type: ignore[import-untyped]
-import httpx
 import pytest
-from tests.store.conftest import RunningStore, StartStore
+from tests.store.conftest import RunningStore, StartStore, http
 from tests.store.spans import new_trace_id, request
 
 from meshtrail.errors import MeshtrailError
@@ -19,11 +18,11 @@ _HEADERS = {"content-type": "application/x-protobuf"}
 
 def send(running: RunningStore, trace_id: bytes, spans: int = 3) -> None:
     body = request(trace_id, spans).SerializeToString()
-    httpx.post(f"{running.otlp_http}/v1/traces", content=body, headers=_HEADERS).raise_for_status()
+    http.post(f"{running.otlp_http}/v1/traces", content=body, headers=_HEADERS).raise_for_status()
 
 
 def span_count(running: RunningStore, trace_id: bytes) -> int:
-    response = httpx.get(f"{running.query}/api/traces/{trace_id.hex()}")
+    response = http.get(f"{running.query}/api/traces/{trace_id.hex()}")
     return len(response.json()["data"][0]["spans"]) if response.is_success else 0
 
 
@@ -39,7 +38,7 @@ def test_what_was_acknowledged_survives_sigkill(start_store: StartStore, tmp_pat
     first.process.wait()
     second = start_store("--store", str(file))
     assert [span_count(second, trace_id) for trace_id in ids] == [3] * 50
-    assert httpx.get(f"{second.query}/api/services").json()["data"] == ["frontend.default"]
+    assert http.get(f"{second.query}/api/services").json()["data"] == ["frontend.default"]
     # A repeat that the exporter sends because the first answer was lost is still a repeat.
     send(second, ids[0])
     assert span_count(second, ids[0]) == 3
@@ -66,7 +65,7 @@ def test_eviction_and_deletion_reach_the_file(start_store: StartStore, tmp_path:
     assert first.process.wait(10) == 0
     second = start_store("--store", str(file))
     assert [span_count(second, trace_id) for trace_id in ids] == [0, 0, 0, 3, 3]
-    assert httpx.delete(f"{second.query}/api/traces").json()["data"] == {"deletedTraces": 2}
+    assert http.delete(f"{second.query}/api/traces").json()["data"] == {"deletedTraces": 2}
     send(second, kept := new_trace_id())
     second.process.kill()
     second.process.wait()

@@ -318,6 +318,13 @@ def test_empty_value_is_the_default(implementation: Implementation) -> None:
 
 
 @each
+def test_plain_does_not_care_about_propagators_of_the_sdk(implementation: Implementation) -> None:
+    """FastAPI imports OpenTelemetry's API, which fails at import for a propagator that is not installed."""
+    with Process(implementation, "plain", OTEL_PROPAGATORS="xray") as process:
+        assert process.get("/healthz").status_code == 200
+
+
+@each
 def test_no_proxy_from_the_environment(implementation: Implementation) -> None:
     """A laptop behind a proxy: neither the request to the upstream nor the export may go there."""
     with Upstream(implementation.upstream_answer) as upstream, Collector() as collector:

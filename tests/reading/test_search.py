@@ -74,6 +74,16 @@ def test_a_chain_of_pieces_is_followed() -> None:
             assert ids(request_of_trace(client, trace_id)) == [first.trace_id, head.trace_id, "c" * 32]
 
 
+def test_a_piece_of_the_second_attempt_is_found() -> None:
+    """The caller's sidecar tried twice; the first attempt ended long before the one that went on."""
+    first, second = at("otlp-backend-b3", ago_s=30)
+    received = first.spans[-1]
+    failed = replace(received, span_id="f" * 16, start_us=received.start_us - 3000, duration_us=500)
+    with jaeger_server(Trace.of([*first.spans, failed]), second) as server, JaegerClient(server.url) as client:
+        request = request_of_trace(client, first.trace_id)
+    assert ids(request) == [first.trace_id, second.trace_id]
+
+
 def test_by_request_id() -> None:
     pieces = at("otlp-backend-none", ago_s=10)
     request_id = pieces[0].roots[0].request_id

@@ -128,7 +128,7 @@ class _Drawing:
             yield self._span_line(node, more)
             under = self._guides(more[1:], node.depth) + (self.signs.pipe if node.children else "  ")[: self.step]
             for mark in self.marks.of(trace, node.span, node.children):
-                yield self._mark_line(mark, under)
+                yield self._mark_line(mark, under.ljust(len(under) + 2 - self.step))
 
     def explanation(self) -> Iterator[Text]:
         for broken in self.request.breaks:

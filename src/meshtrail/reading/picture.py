@@ -56,4 +56,6 @@ def recorder(width: int = 100) -> Console:
 
 def svg(console: Console, *, title: str) -> str:
     """What `console` (from `recorder`) remembers, as a whole SVG document."""
-    return console.export_svg(title=title, code_format=FORMAT, unique_id="meshtrail")
+    picture = console.export_svg(title=title, code_format=FORMAT, unique_id="meshtrail")
+    # Without it a font that is narrower than expected leaves gaps inside the bars.
+    return picture.replace(" textLength=", ' lengthAdjust="spacingAndGlyphs" textLength=')

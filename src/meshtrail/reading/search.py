@@ -19,15 +19,21 @@ PIECES_LIMIT = 200
 
 
 def last_requests(
-    client: JaegerClient, number: int, *, service: str | None = None, until_us: int | None = None
+    client: JaegerClient,
+    number: int,
+    *,
+    service: str | None = None,
+    since_us: int | None = None,
+    until_us: int | None = None,
 ) -> tuple[Request, ...]:
     """The last `number` requests, the newest at the end; of those that touch `service` if given.
 
-    Only requests that began by `until_us` (default: now); what they caused later belongs to them.
+    Only requests with a span that began from `since_us` (default: two days ago) to `until_us` (default: now); what they
+    caused later belongs to them.
     """
     services = None if service is None else (service,)
     # A request may be as many traces as it has hops.
-    found = client.find_any(services=services, end_us=until_us, limit=number * 4 + 16)
+    found = client.find_any(services=services, start_us=since_us, end_us=until_us, limit=number * 4 + 4)
     last = _without_strays(group_requests(found))[-number:]
     traces = [trace for request in last for trace in request.traces]
     wanted = {trace.trace_id for trace in traces}
@@ -75,23 +81,47 @@ def settled(
 
 
 def _with_pieces(client: JaegerClient, traces: Iterable[Trace]) -> tuple[Trace, ...]:
-    """`traces`, and what ran at their services at that time: two pieces share the service that broke the request.
+    """`traces`, and what could be another piece of their requests: two pieces share the service that broke the request.
 
     A piece that was found so is asked in turn, until nothing more belongs to the requests of `traces`.
     """
     known = {trace.trace_id: trace for trace in traces}
     wanted = frozenset(known)
-    asked: set[str] = set()
+    asked: set[tuple[str, str]] = set()
     while True:
         groups = [group for group in group_requests(known.values()) if wanted & {one.trace_id for one in group.traces}]
-        services = {name for group in groups for name in group.services} - asked
-        if not services:
+        open_ends = {
+            (trace.trace_id, service): window
+            for group in groups
+            for trace in group.traces
+            for service, window in _open_ends(trace).items()
+            if (trace.trace_id, service) not in asked
+        }
+        if not open_ends:
             return tuple(known.values())
-        asked |= services
-        start = min(group.start_us for group in groups) - BEFORE_US
-        end = max(group.start_us + group.duration_us for group in groups)
-        for trace in client.find_any(services=sorted(services), start_us=start, end_us=end, limit=PIECES_LIMIT):
-            known.setdefault(trace.trace_id, trace)
+        asked |= open_ends.keys()
+        windows: dict[str, tuple[int, int]] = {}
+        for (_, service), (start, end) in open_ends.items():
+            first, last = windows.get(service, (start, end))
+            windows[service] = (min(first, start), max(last, end))
+        for service, (start, end) in windows.items():
+            for trace in client.find(service, start_us=start, end_us=end, limit=PIECES_LIMIT):
+                known.setdefault(trace.trace_id, trace)
+
+
+def _open_ends(trace: Trace) -> dict[str, tuple[int, int]]:
+    """Services at which the request may go on in another trace, with the time in which that one has a span there.
+
+    A service that received a request may have called on meanwhile; one that starts the trace with a call may have
+    received the request before.
+    """
+    windows = [(span, span.start_us) for span in trace.spans if span.kind == "server" and span.maker != "gateway"]
+    windows += [(root, root.start_us - BEFORE_US) for root in trace.roots if root.kind == "client"]
+    ends: dict[str, tuple[int, int]] = {}
+    for span, start_us in windows:
+        first, last = ends.get(span.service, (start_us, span.end_us))
+        ends[span.service] = (min(first, start_us), max(last, span.end_us))
+    return ends
 
 
 def _without_strays(requests: Sequence[Request]) -> tuple[Request, ...]:
@@ -124,7 +154,7 @@ def wait_for_request(
     """
     deadline = time.monotonic() + deadline_s
     while True:
-        requests = [request for request in last_requests(client, 10) if request.start_us >= since_us]
+        requests = [request for request in last_requests(client, 5, since_us=since_us) if request.start_us >= since_us]
         for request in reversed(requests):
             if predicate(request):
                 return request

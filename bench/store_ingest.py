@@ -63,6 +63,7 @@ class Receiver:
     pid: int
     grpc: str
     http: str
+    query: str
 
     def cpu_s(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -165,7 +166,7 @@ async def main():
     await uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off")).serve(sockets=[listener])
 uvloop.run(main())
 """
-_STORE = [sys.executable, "-m", "meshtrail.store"] + [
+STORE = [sys.executable, "-m", "meshtrail.store"] + [
     word for name in ("otlp-grpc", "otlp-http", "zipkin", "query") for word in (f"--{name}-port", "0")
 ]
 
@@ -176,7 +177,7 @@ def receiver(name: str, command: list[str]) -> Iterator[Receiver]:
     assert process.stdout is not None
     try:
         ready = json.loads(process.stdout.readline())
-        yield Receiver(name, process.pid, ready["otlp_grpc"], ready["otlp_http"])
+        yield Receiver(name, process.pid, ready["otlp_grpc"], ready["otlp_http"], ready.get("query", ""))
     finally:
         process.terminate()
         process.wait(10)
@@ -194,7 +195,7 @@ def main() -> None:
     ]
     commands = {
         "nothing": [sys.executable, "-c", _NOTHING],
-        "store": _STORE,
+        "store": STORE,
     }
     with receiver("nothing", commands["nothing"]) as nothing:
         for transport, load in loads:

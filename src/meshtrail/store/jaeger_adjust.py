@@ -79,10 +79,12 @@ def _sort(span: JaegerSpan) -> None:
 
 
 def _without_repeats(spans: list[JaegerSpan]) -> list[JaegerSpan]:
+    if len({span.span_id for span in spans}) == len(spans):
+        return spans
     unique: dict[str, JaegerSpan] = {}
     for span in spans:
         unique.setdefault(repr(span), span)
-    return list(unique.values()) if len(unique) < len(spans) else spans
+    return list(unique.values())
 
 
 def _host(span: JaegerSpan) -> str:

@@ -10,7 +10,7 @@ import base64
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -32,8 +32,7 @@ _MAX_SAFE_INTEGER = 2**53 - 1
 _TYPE_ORDER = {"string": 0, "bool": 1, "int64": 2, "float64": 3, "binary": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """`type` is one of string, bool, int64, float64, binary; `value` the matching Python value (binary: bytes)."""
 
     key: str

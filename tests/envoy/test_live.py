@@ -214,3 +214,25 @@ def test_a_change_of_provider_holds_from_the_next_request_on(start: Any, tmp_pat
     found = mesh.spans(7)
     assert len(found) == 7
     assert {tuple(field["value"] for log in span["logs"] for field in log["fields"]) for span in found} != {()}
+
+
+def test_a_service_entry_has_a_name_and_spans(start: Any, services: Mapping[str, StandIn]) -> None:
+    """A host outside the mesh: the sidecar sends there, under its name, and nothing receives a span."""
+    base = (cluster.HERE / "base.yaml").read_text().split("---")
+    frontend = next(text for text in base if "kind: Deployment" in text and "name: frontend" in text)
+    entry = f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: api, namespace: default}}
+spec:
+  hosts: [api.example.com]
+  ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {services["database"].port}}}]
+  resolution: STATIC
+  endpoints: [{{address: 127.0.0.1}}]
+"""
+    mesh = start(frontend.replace("http://backend:8080", "http://api.example.com"), entry)
+    assert mesh.get() == (200, "frontend > database")
+    assert services["database"].seen["host"] == "api.example.com"
+    (client,) = [s for s in mesh.spans(4) if (s["service"], s["kind"]) == ("frontend.default", "client")]
+    assert client["operation"] == "api.example.com:80/*"
+    assert client["tags"]["http.url"] == "http://api.example.com/"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.envoy.support import proxies, routes_to, virtual_service
 
-from meshtrail.envoy.matches import route_match, string_holds
+from meshtrail.envoy.matches import route_match
 from meshtrail.envoy.routes import operation
 from meshtrail.manifests import kinds
 
@@ -132,17 +132,3 @@ def test_without_headers_lets_requests_pass_that_lack_the_header() -> None:
         {"name": "a", "string_match": {"exact": "1"}, "invert_match": True, "treat_missing_header_as_empty": True},
         {"name": "b", "present_match": True, "invert_match": True},
     ]
-
-
-@pytest.mark.parametrize(
-    ("condition", "text", "expected"),
-    [
-        (kinds.StringMatch("regex", "back.*"), "backend:8080", True),
-        (kinds.StringMatch("regex", "back"), "backend:8080", False),
-        (kinds.StringMatch("prefix", "back"), "backend", True),
-        (kinds.StringMatch("exact", "back"), "backend", False),
-        (kinds.StringMatch("present"), "x", True),
-    ],
-)
-def test_string_holds(condition: kinds.StringMatch, text: str, expected: bool) -> None:
-    assert string_holds(condition, text) is expected

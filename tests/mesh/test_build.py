@@ -168,6 +168,10 @@ REFUSED = {
     "spec.http[0].mirror.host": (
         "  hosts: [backend]\n  http: [{route: [{destination: {host: backend}}], mirror: {host: nobody}}]"
     ),
+    "spec.http[0].match[0].authority.regex": (
+        "  hosts: [backend]\n"
+        "  http: [{match: [{authority: {regex: '[[:alpha:]]+'}}], route: [{destination: {host: backend}}]}]"
+    ),
     "spec.gateways": ("  hosts: ['*']\n  gateways: [fronted]\n  http: [{route: [{destination: {host: backend}}]}]"),
     "spec.http[0].match[0].gateways": (
         "  hosts: [backend]\n  http: [{match: [{gateways: [frontend]}], route: [{destination: {host: backend}}]}]"

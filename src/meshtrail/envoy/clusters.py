@@ -84,7 +84,6 @@ def _outbound(
         "common_lb_config": {},
         **_protocol_options(port.protocol == "http2", pool),
         **_outlier_detection(policy.outlier_detection),
-        **_tcp_keepalive(pool),
         **_generation(mesh, service),
     }
     if policy.lb_consistent_hash:
@@ -170,13 +169,9 @@ def _protocol_options(http2: bool, pool: Mapping[str, Any]) -> Config:
         common["max_requests_per_connection"] = pool["maxRequestsPerConnection"]
     if pool.get("idleTimeout"):
         common["idle_timeout"] = seconds(pool["idleTimeout"])
-    if pool.get("maxConnectionDuration"):
-        common["max_connection_duration"] = seconds(pool["maxConnectionDuration"])
     if not http2 and not common:
         return {}
     options: Config = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
-    if http2 and pool.get("maxConcurrentStreams"):
-        options["http2_protocol_options"] = {"max_concurrent_streams": pool["maxConcurrentStreams"]}
     name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     typed: Config = {"@type": f"{TYPE}/{name}", "explicit_http_config": options}
     if common:
@@ -207,15 +202,6 @@ def _outlier_detection(settings: Mapping[str, Any]) -> Config:
             result["consecutive_local_origin_failure"] = settings["consecutiveLocalOriginFailures"]
             result["enforcing_consecutive_local_origin_failure"] = 100
     return {"outlier_detection": result}
-
-
-def _tcp_keepalive(pool: Mapping[str, Any]) -> Config:
-    keepalive = pool.get("tcpKeepalive")
-    if not keepalive:
-        return {}
-    names = {"probes": "keepalive_probes", "time": "keepalive_time", "interval": "keepalive_interval"}
-    settings = {envoy: int(keepalive[istio]) for istio, envoy in names.items() if istio in keepalive}
-    return {"upstream_connection_options": {"tcp_keepalive": settings}}
 
 
 def _consistent_hash(settings: Mapping[str, Any]) -> Config:

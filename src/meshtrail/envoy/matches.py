@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from meshtrail.envoy.proxy import Config
 from meshtrail.manifests import kinds
 
@@ -61,17 +59,6 @@ def _string(field: str, condition: kinds.StringMatch) -> Config:
     if condition.type == "prefix" and not condition.value:
         return {"present_match": True}
     return {field: {condition.type: condition.value}}
-
-
-def string_holds(condition: kinds.StringMatch, text: str) -> bool:
-    """Whether `text` meets the condition: for what is known before any request, as a sidecar's authority is."""
-    if condition.type == "exact":
-        return text == condition.value
-    if condition.type == "prefix":
-        return text.startswith(condition.value)
-    if condition.type == "regex":
-        return re.fullmatch(condition.value, text) is not None
-    return bool(text)
 
 
 def is_catch_all(match: Config) -> bool:

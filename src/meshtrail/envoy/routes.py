@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from meshtrail.envoy import actions
 from meshtrail.envoy.clusters import cluster_name, inbound_name
-from meshtrail.envoy.matches import is_catch_all, route_match, string_holds
+from meshtrail.envoy.matches import is_catch_all, route_match
 from meshtrail.envoy.proxy import Config
 from meshtrail.manifests import kinds
 from meshtrail.mesh import GatewayListener, GatewayProxy, InboundPort, Mesh, MeshPort, MeshService, Workload, routing
@@ -162,7 +162,7 @@ def translate(
 
 
 def _authority_holds(match: kinds.HttpMatch, authority: str) -> bool:
-    return match.authority is None or string_holds(match.authority, authority)
+    return match.authority is None or routing.string_holds(match.authority, authority)
 
 
 def _route(

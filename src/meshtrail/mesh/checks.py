@@ -96,6 +96,7 @@ def _check_gateways(virtual_service: kinds.VirtualService, known: set[str], find
     bound = set(routing.gateways_of(virtual_service))
     for route in virtual_service.http:
         for index, match in enumerate(route.matches):
+            _check_authority(virtual_service, f"{route.field}.match[{index}].authority", match, findings)
             for name in routing.gateways_of(virtual_service, match):
                 if name not in bound:
                     findings.refuse(
@@ -104,6 +105,21 @@ def _check_gateways(virtual_service: kinds.VirtualService, known: set[str], find
                         f"{name} is not among the gateways of this VirtualService, so the match never holds",
                         "add it to spec.gateways, or remove it here",
                     )
+
+
+def _check_authority(
+    virtual_service: kinds.VirtualService, field: str, match: kinds.HttpMatch, findings: Findings
+) -> None:
+    """A sidecar's host is known beforehand, so its conditions are decided here, by Python's regular expressions."""
+    if match.authority is None or routing.MESH not in routing.gateways_of(virtual_service, match):
+        return
+    if match.authority.type == "regex" and routing.compiled(match.authority.value) is None:
+        findings.refuse(
+            virtual_service.meta,
+            f"{field}.regex",
+            f"{match.authority.value!r} cannot be decided by the local mesh",
+            "write it without RE2's own classes and flags, or use exact or prefix",
+        )
 
 
 def _check_hosts(virtual_service: kinds.VirtualService, mesh: Mesh, findings: Findings) -> None:

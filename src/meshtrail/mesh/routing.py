@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping, Sequence
 
 from meshtrail.manifests import kinds
@@ -98,3 +100,27 @@ def applies(
     if match.source_namespace and match.source_namespace != namespace:
         return False
     return selects(match.source_labels, labels)
+
+
+def string_holds(condition: kinds.StringMatch, text: str) -> bool:
+    """Whether `text` meets the condition: for what is known before any request, as a sidecar's authority is."""
+    if condition.type == "exact":
+        return text == condition.value
+    if condition.type == "prefix":
+        return text.startswith(condition.value)
+    if condition.type == "regex":
+        pattern = compiled(condition.value)
+        return pattern is not None and pattern.fullmatch(text) is not None
+    return bool(text)
+
+
+def compiled(regex: str) -> re.Pattern[str] | None:
+    """A regular expression in RE2's syntax for use here; None when Python reads it otherwise or not at all."""
+    if re.search(r"\\[pPQC]|\[\[:|\(\?[a-zA-Z]*[-U]", regex):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return re.compile(regex.replace(r"\z", r"\Z"), re.ASCII)
+    except (re.error, Warning, OverflowError, RecursionError):
+        return None

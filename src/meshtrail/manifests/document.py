@@ -1,8 +1,8 @@
 """YAML documents as plain values that remember where they were written.
 
 `parse` returns `Map`, `List` and scalars. A `Map` knows the place of every key, so an error can name file and line even
-after kustomize has merged two files. Scalars follow YAML 1.1 as kubectl reads it (`on` and `yes` are booleans), but for
-base-60 numbers and dates, which Kubernetes does not know either.
+after kustomize has merged two files. Scalars follow YAML 1.1 as kubectl reads it (`on`, `yes` and `y` are booleans),
+but for base-60 numbers and dates, which Kubernetes does not know either.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ MAX_VALUES = 200_000
 
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$")
-_BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]+|o?[0-7]+|b[01]+)$")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?$")
-_TRUE = frozenset({"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
-_FALSE = frozenset({"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+_BASED = re.compile(r"[-+]?0(?:x[0-9a-fA-F]+|o?[0-7]+|b[01]+)\Z")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?\Z")
+_TRUE = frozenset({"y", "Y", "true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})
+_FALSE = frozenset({"n", "N", "false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq", "binary")}
 

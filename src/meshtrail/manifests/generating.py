@@ -112,7 +112,7 @@ def generated(
     return out
 
 
-_ENV_KEY = re.compile(r"[-._a-zA-Z0-9]+$", re.ASCII)
+_ENV_KEY = re.compile(r"[-._a-zA-Z0-9]+\Z", re.ASCII)
 
 
 def env_lines(text: str, path: Path) -> dict[str, str] | str:

@@ -34,8 +34,8 @@ SECRET = message("Secret", f"{OBJECT} data stringData", inert="immutable type")
 
 # ------------------------------------------------------------------------------------------------- readers
 
-_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$", re.ASCII)
-_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$", re.ASCII)
+_PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](?:[-a-z0-9]*[a-z0-9])?\Z", re.ASCII)
+_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?\Z", re.ASCII)
 
 
 def namespace(top: Fields, meta: kinds.Meta) -> kinds.Namespace:

@@ -6,6 +6,7 @@ replicas, images. A field of a kustomization that is not supported is an error.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,14 +209,18 @@ class _Kustomization:
             inline = item.get("patch")
             if inline is not None:
                 # The text is a block in the kustomization: its lines are counted from the field on.
-                found = parse("\n" * (inline.mark.line) + inline.text(), inline.mark.file)
+                text = inline.text()
+                check_json(inline, text)
+                found = parse("\n" * inline.mark.line + text, inline.mark.file)
             else:
                 place = item.get("path")
                 path = below(self.folder, place) if place else None
-                if path is None:
+                if place is None or path is None:
                     return []
                 self.run.files.add(path)
-                found = parse(read_text(path), str(path))
+                text = read_text(path)
+                check_json(place, text)
+                found = parse(text, str(path))
         except ManifestError as error:
             self.problems.extend(error.problems)
             return []
@@ -265,3 +270,12 @@ class _Kustomization:
             for item in self.fields.all_fields(name, GENERATOR):
                 out.append(generate(item, kind, common, self.folder, self.run.files))
         return out
+
+
+def check_json(value: Value, text: str) -> None:
+    """Kustomize takes a patch that begins with `[` for JSON, and YAML's short form only without it."""
+    if text.startswith("["):
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            value.error("a patch that begins with [ must be JSON", "write the operations as a YAML list, with '- '")

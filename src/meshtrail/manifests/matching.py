@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from meshtrail.manifests import kinds
-from meshtrail.manifests.reader import Fields, Value, message
+from meshtrail.manifests.reader import Fields, Value, message, shorten
 
 MATCH = message(
     "VirtualService.spec.http[].match[]",
@@ -14,7 +15,7 @@ MATCH = message(
     inert="statPrefix",
 )
 STRING_MATCH = message("StringMatch", "exact prefix regex")
-_HEADER_NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+$", re.ASCII)
+_HEADER_NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z", re.ASCII)
 
 
 def http_match(fields: Fields) -> kinds.HttpMatch:
@@ -66,31 +67,57 @@ def string_matches(fields: Fields, name: str) -> tuple[tuple[str, kinds.StringMa
 
 
 def regex(fields: Fields, name: str) -> str:
-    """A regular expression in RE2 syntax: refused when it does not compile or uses what RE2 lacks."""
+    """A regular expression for Envoy: refused when it does not compile or uses what RE2 lacks."""
     text = fields.text(name, required=True)
-    if len(text) > 1024:
-        fields.error(f"a regular expression of {len(text)} characters, at most 1024", name)
-        return ""
-    for construct, what in _NOT_RE2:
-        if construct.search(text):
-            fields.error(f"{text!r} uses {what}, which RE2 does not have", name, "write it without")
-            return ""
-    try:
-        # RE2 takes flags for the whole expression anywhere, Python only in front, and names groups alike.
-        re.compile(re.sub(r"\(\?[imsU]+\)", "", text).replace(r"\z", r"\Z").replace(r"\pL", "L"))
-    except (re.error, OverflowError, RecursionError) as error:
-        fields.error(f"{text!r} is not a regular expression: {error}", name)
+    wrong = wrong_regex(text)
+    if wrong:
+        fields.error(f"{shorten(text)!r} {wrong}", name)
         return ""
     return text
 
 
+# RE2's own rules (github.com/google/re2/wiki/Syntax) where Python's differ.
+_TOKEN = re.compile(r"\\[pP]\{\^?\w+\}|\\[pP]\w|\\x\{[0-9a-fA-F]+\}|\\.|\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\]", re.S)
 _NOT_RE2 = (
-    (re.compile(r"(?<!\\)\(\?<?[=!]"), "look-around"),
-    (re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]"), "a back-reference"),
-    (re.compile(r"(?<!\\)\(\?P="), "a back-reference"),
-    (re.compile(r"(?<!\\)\(\?>"), "an atomic group"),
-    (re.compile(r"(?<!\\)[*+?}]\+"), "a possessive quantifier"),
+    ("(?=", "look-around"),
+    ("(?!", "look-around"),
+    ("(?<=", "look-around"),
+    ("(?<!", "look-around"),
+    ("(?P=", "a back-reference"),
+    ("(?>", "an atomic group"),
+    ("(?#", "a comment"),
+    ("(?(", "a condition"),
+    ("*+", "a possessive quantifier"),
+    ("++", "a possessive quantifier"),
+    ("?+", "a possessive quantifier"),
+    ("}+", "a possessive quantifier"),
 )
+
+
+def wrong_regex(text: str) -> str:
+    """What is wrong with a regular expression for RE2, "" when nothing is."""
+    if len(text) > 1024:
+        return f"is a regular expression of {len(text)} characters, at most 1024"
+    # Escapes and character classes become a letter: what is left shows the structure.
+    structure = _TOKEN.sub("x", text)
+    for construct, what in _NOT_RE2:
+        if construct in structure:
+            return f"uses {what} ({construct}), which Envoy's RE2 does not have"
+    for token in _TOKEN.findall(text):
+        if re.match(r"\\[1-9uUNZ]", token):
+            return f"uses {token}, which Envoy's RE2 does not have"
+    if any(int(count) > 1000 for count in re.findall(r"\{(?:\d+,)?(\d{1,9})", structure)):
+        return "repeats more than 1000 times, which Envoy's RE2 refuses"
+    # What only RE2 knows is replaced by something as good for Python: classes, \z, flags in the middle, names.
+    other = _TOKEN.sub(lambda token: "x" if re.match(r"\\[pPxzCQE]", token[0]) else token[0], text)
+    other = re.sub(r"\(\?[imsU-]+([:)])", lambda flags: "(?:" if flags[1] == ":" else "", other).replace("(?<", "(?P<")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(other)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"is not a regular expression: {error}"
+    return ""
 
 
 def check_header_name(value: Value, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from meshtrail.errors import ManifestError, Problem
 from meshtrail.manifests.document import Map
@@ -63,8 +64,10 @@ def select(target: Fields, objects: list[Map]) -> list[Map]:
     for name in ("name", "namespace", "kind", "group", "version"):
         text = target.text(name)
         try:
-            patterns[name] = re.compile(f"(?:{text})$") if text else None
-        except re.error as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                patterns[name] = re.compile(rf"(?:{text})\Z") if text else None
+        except (re.error, OverflowError, RecursionError) as error:
             target.error(f"{text[:60]!r} is not a regular expression: {error}", name)
     labels = selector(target, "labelSelector")
     annotations = selector(target, "annotationSelector")

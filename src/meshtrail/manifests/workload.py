@@ -82,8 +82,8 @@ VOLUME = message(
 CONFIG_MAP_VOLUME = message("volumes[].configMap", "name", inert="defaultMode", refused="items optional")
 SECRET_VOLUME = message("volumes[].secret", "secretName", inert="defaultMode", refused="items optional")
 EMPTY_DIR = message("volumes[].emptyDir", inert="medium sizeLimit")
-_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*$", re.ASCII)
-_KEYED_FIELD = re.compile(r"metadata\.(?:labels|annotations)\['[^']+'\]$")
+_ENV_NAME = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*\Z", re.ASCII)
+_KEYED_FIELD = re.compile(r"metadata\.(?:labels|annotations)\['[^']+'\]\Z")
 _FIELD_PATHS = (
     "metadata.name",
     "metadata.namespace",

@@ -1,0 +1,133 @@
+"""The manifests of this repository: they load, they are what kustomize makes of them, and they keep their promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from meshtrail.errors import Warnings
+from meshtrail.manifests import kinds, load
+from meshtrail.manifests.document import plain
+from meshtrail.manifests.kustomize import build
+
+from .real_kustomize import by_name, real_build
+
+ROOT = Path(__file__).parents[2]
+KUSTOMIZATIONS = sorted(
+    path.parent.relative_to(ROOT)
+    for folder in ("k8s", "istio")
+    for path in (ROOT / folder).rglob("kustomization.yaml")
+    if yaml.safe_load(path.read_text())["kind"] == "Kustomization"
+)
+COMPONENTS = sorted(
+    path.parent.relative_to(ROOT)
+    for path in (ROOT / "k8s").rglob("kustomization.yaml")
+    if yaml.safe_load(path.read_text())["kind"] == "Component"
+)
+PORTS = {"frontend": 3000, "backend": 8080, "database": 8080}
+OTEL = ROOT / "k8s/components/otel"
+
+
+@pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=str)
+def test_every_kustomization_loads_and_is_what_kustomize_builds(path: Path) -> None:
+    warnings = Warnings()
+    assert len(load([ROOT / path], warnings=warnings)) > 0
+    assert warnings.problems == []
+    assert by_name([plain(one) for one in build(ROOT / path, [], set(), {})]) == real_build(ROOT / path)
+
+
+@pytest.mark.parametrize("path", COMPONENTS, ids=str)
+def test_every_component_works_alone_as_in_kustomize(path: Path, tmp_path: Path) -> None:
+    # Kustomize takes only relative paths.
+    up = "../" * len(tmp_path.resolve().parts[1:])
+    base = f"{up}{(ROOT / 'k8s/base/three-tier').relative_to('/')}"
+    text = f"resources: ['{base}']\ncomponents: ['{up}{(ROOT / path).relative_to('/')}']\n"
+    (tmp_path / "kustomization.yaml").write_text(text)
+    found = load([tmp_path])
+    assert found.of(kinds.Deployment) != load([ROOT / "k8s/base/three-tier"]).of(kinds.Deployment)
+    assert by_name([plain(one) for one in build(tmp_path, [], set(), {})]) == real_build(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "istio/variants").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_variant_replaces_the_telemetry_of_the_mesh_and_names_a_provider(path: Path) -> None:
+    mesh = load([ROOT / "istio/mesh", ROOT / "istio/install/demo.yaml"])
+    variant = load([path])
+    assert set(variant) <= set(mesh)
+    (config,) = mesh.of(kinds.MeshConfig)
+    for telemetry in mesh.overlay(variant).of(kinds.Telemetry):
+        assert {name for one in telemetry.tracing for name in one.providers} <= {one.name for one in config.providers}
+    assert variant.of(kinds.Telemetry) != mesh.of(kinds.Telemetry)
+
+
+def test_yamllint() -> None:
+    command = [sys.executable, "-m", "yamllint", "--strict", "k8s", "istio"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_services_and_deployments_fit() -> None:
+    found = load([ROOT / "k8s/overlays/dev"])
+    deployments = {one.meta.name: one for one in found.of(kinds.Deployment)}
+    services = {one.meta.name: one for one in found.of(kinds.Service)}
+    assert set(deployments) == set(services) == set(PORTS)
+    for name, port in PORTS.items():
+        assert services[name].ports == (kinds.ServicePort("http", port, "http"),)
+        pod = deployments[name]
+        assert services[name].selector.items() <= pod.labels.items()
+        assert (pod.labels["app"], pod.labels["version"]) == (name, "v1")
+        (container,) = pod.containers
+        assert kinds.ContainerPort(port, "http") in container.ports
+        assert container.readiness == kinds.HttpProbe("/readyz", "http")
+        assert container.liveness == kinds.HttpProbe("/healthz", "http")
+        assert container.image.startswith(f"meshtrail/{name}-python:")
+        assert not container.image.endswith(":latest")
+        env = {one.name: one.value for one in container.env}
+        assert env["PORT"] == str(port)
+        assert (env["HOST"], env["PROPAGATION"]) == ("0.0.0.0", "all")
+
+
+def test_the_propagation_switch_is_on_in_dev_only() -> None:
+    for path, switch in (("k8s/base/three-tier", "off"), ("k8s/overlays/dev", "on")):
+        for one in load([ROOT / path]).of(kinds.Deployment):
+            env = {var.name: var.value for var in one.containers[0].env}
+            assert env["PROPAGATION_CONTROL"] == switch
+            assert (kinds.ContainerPort(8090, "control") in one.containers[0].ports) == (switch == "on")
+            excluded = one.annotations.get("traffic.sidecar.istio.io/excludeInboundPorts")
+            assert excluded == ("8090" if switch == "on" else None)
+
+
+def test_otel_form_of_all_and_of_one() -> None:
+    paths = [ROOT / "k8s/overlays/dev", ROOT / "istio/mesh"]
+    for components, changed in (([OTEL], set(PORTS)), ([OTEL / "backend"], {"backend"})):
+        for one in load(paths, components=components).of(kinds.Deployment):
+            env = {var.name: var.value for var in one.containers[0].env}
+            otel = one.meta.name in changed
+            assert ("-otel:" in one.containers[0].image) == otel
+            assert env.get("OTEL_SERVICE_NAME") == (one.meta.name if otel else None)
+            assert ("traffic.sidecar.istio.io/excludeOutboundPorts" in one.annotations) == otel
+
+
+def test_the_namespace_injects_and_everything_is_in_it() -> None:
+    found = load([ROOT / "k8s/overlays/dev"])
+    (namespace,) = found.of(kinds.Namespace)
+    assert namespace.meta.labels["istio-injection"] == "enabled"
+    assert {key[1] for key in found} == {"", namespace.meta.name}
+
+
+def test_health_checks_are_excluded_by_the_name_of_a_route() -> None:
+    found = load([ROOT / "istio/three-tier", ROOT / "istio/mesh"])
+    (envoy_filter,) = found.of(kinds.EnvoyFilter)
+    (patch,) = envoy_filter.patches
+    frontend = next(one for one in found.of(kinds.VirtualService) if one.meta.name == "frontend")
+    assert frontend.http[0].name == patch.route_name
+    assert frontend.http[0].matches[0].uri == kinds.StringMatch("exact", "/healthz")
+    assert (patch.context, patch.operation) == ("GATEWAY", "MERGE")
+    assert {name: value["numerator"] for name, value in patch.value["tracing"].items()} == {
+        "client_sampling": 0,
+        "random_sampling": 0,
+        "overall_sampling": 0,
+    }

@@ -111,6 +111,7 @@ class Fleet:
         await asyncio.gather(*(process.stop(grace) for process in gone))
         for process in gone:
             self.processes.pop(process.name, None)
+        self._changed()
 
     def of(self, *kinds: Kind) -> list[str]:
         return [name for name, process in self.processes.items() if process.kind in kinds]

@@ -27,7 +27,7 @@ while read -r word group; do
     bye) exit 0 ;;
   esac
 done
-for g in $groups; do kill -KILL -- "-$g" 2>/dev/null; done
+for g in $groups; do kill -s KILL -- "-$g" 2>/dev/null; done
 exit 0
 """
 

@@ -72,7 +72,7 @@ def try_load(text: str, name: str = "manifest.yaml") -> None:
         assert all(problem.file and problem.message for problem in problems)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, database=None)
 @given(
     kind=st.sampled_from(sorted(KINDS)), spec=VALUES, more=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
 )
@@ -81,7 +81,7 @@ def test_any_values_under_any_kind(kind: str, spec: Any, more: Any) -> None:
     try_load(yaml.safe_dump(top))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120, deadline=None, database=None)
 @given(data=st.data())
 def test_a_real_manifest_with_one_value_replaced(data: st.DataObject) -> None:
     sample = data.draw(st.sampled_from(SAMPLES))
@@ -91,19 +91,19 @@ def test_a_real_manifest_with_one_value_replaced(data: st.DataObject) -> None:
     try_load(yaml.safe_dump(changed), "kustomization.yaml" if kustomization else "manifest.yaml")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, database=None)
 @given(text=st.text(max_size=60) | st.text(alphabet="ab:-[]{}&*!|>'\"#\n ,<", max_size=40))
 def test_any_text(text: str) -> None:
     try_load(text.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(value=VALUES)
 def test_any_mesh_configuration(value: Any) -> None:
     assert all(one.message for one in refused(lambda: read_mesh_config(yaml.safe_dump(value), "mesh.yaml")))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(patch=VALUES, target=VALUES)
 def test_any_patch(patch: Any, target: Any) -> None:
     kustomization = {

@@ -231,7 +231,6 @@ def test_what_a_telemetry_does_not_say_stays_unsaid(read: Read) -> None:
         ("randomSamplingPercentage: '10'", "must be a number, not the string", "randomSamplingPercentage: 10"),
         ("randomSampling: 10", "did you mean 'randomSamplingPercentage'?", "randomSamplingPercentage: 0"),
         ("providers: [jaeger]", "must be a mapping", "providers: [{name: jaeger}]"),
-        ("providers: [{name: a}, {name: b}]", "traces with one provider", "providers: [{name: a}]"),
         ("match: {mode: BOTH}", "is not one of", "match: {mode: SERVER}"),
         ("customTags: {a: {}}", "needs one of literal", "customTags: {a: {literal: {value: b}}}"),
         ("customTags: {a: {literal: {value: 1}}}", "must be a string", "customTags: {a: {literal: {value: '1'}}}"),
@@ -243,6 +242,15 @@ def test_telemetry_mistakes(read: Read, refuse: Refuse, tracing: str, part: str,
     spec = "{{tracing: [{{{}}}]}}"
     assert any(part in str(problem) for problem in refuse(manifest("Telemetry", spec.format(tracing), "telemetry")))
     read(manifest("Telemetry", spec.format(right), "telemetry"))
+
+
+def test_only_the_first_provider_counts_and_a_warning_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "telemetry.yaml"
+    path.write_text(manifest("Telemetry", "{tracing: [{providers: [{name: a}, {name: b}]}]}", "telemetry"))
+    warnings = Warnings()
+    (found,) = load([path], warnings=warnings).of(kinds.Telemetry)
+    assert found.tracing[0].providers == ("a", "b")
+    assert [warning.field for warning in warnings.problems] == ["spec.tracing[0].providers"]
 
 
 # --------------------------------------------------------------------------------------------- EnvoyFilter

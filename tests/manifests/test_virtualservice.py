@@ -234,8 +234,8 @@ def test_mistake_and_near_miss(read: Read, refuse: Refuse, wrong: str, field: st
         ("[{name: a}]", "needs one of route, redirect, directResponse"),
         ("[{route: [{destination: {host: a}}], redirect: {uri: /}}]", "only one of route, redirect"),
         ("[{route: [{destination: {host: a}}, {destination: {host: b}}]}]", "must sum to more than 0"),
+        ("[{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}}]}]", "must sum to more than 0"),
         ("[{route: [{destination: {host: a}, weight: -1}]}]", "-1 is out of range"),
-        ("[{route: [{destination: {host: a}, weight: 0}]}]", "the only destination is 0"),
         ("[{route: [{destination: {host: '*.a'}}]}]", "without wildcard"),
         ("[{route: [{}]}]", "is required"),
         ("[{redirect: {redirectCode: 305}}]", "305 is not one of"),
@@ -284,6 +284,10 @@ def test_tcp_and_tls_routes_are_refused(refuse: Refuse, kind: str) -> None:
     text = HEAD.replace("http:", f"{kind}:") + "  - route: [{destination: {host: backend}}]\n"
     (problem,) = refuse(text)
     assert problem.field == f"spec.{kind}"
+
+
+def test_a_single_destination_may_have_any_weight(read: Read) -> None:
+    assert route(read(HEAD + "  - route: [{destination: {host: backend}, weight: 0}]\n")).route[0].weight == 0
 
 
 def test_star_needs_a_gateway(read: Read, refuse: Refuse) -> None:

@@ -53,7 +53,8 @@ def tracing(fields: Fields) -> kinds.Tracing:
     mode = match.text("mode", "CLIENT_AND_SERVER", choices=_MODES) if match else "CLIENT_AND_SERVER"
     providers = tuple(item.text("name", required=True) for item in fields.all_fields("providers", PROVIDER))
     if len(providers) > 1:
-        fields.error("Istio traces with one provider", "providers", "name one")
+        place = fields.value
+        place.scope.warn("only the first provider counts", fields.raw.where("providers"), f"{place.path}.providers")
     tags = fields.get("customTags")
     return kinds.Tracing(
         providers=providers,

@@ -132,13 +132,11 @@ def route_destinations(fields: Fields) -> tuple[kinds.RouteDestination, ...]:
         kinds.RouteDestination(destination(item, "destination"), item.integer("weight", 0, 2**31 - 1), headers(item))
         for item in items
     )
-    # Istio gives a single destination without weight everything; among several a missing weight is 0.
+    # Istio gives a single destination everything, whatever its weight; among several a missing weight is 0.
     if len(out) > 1 and sum(one.weight for one in out) == 0:
         fields.error(
             "the weights of several destinations must sum to more than 0", "route", "give weights, say 90 and 10"
         )
-    if len(out) == 1 and out[0].weight == 0 and "weight" in items[0]:
-        items[0].error("the weight of the only destination is 0", "weight", "remove the weight")
     return out
 
 

@@ -213,7 +213,9 @@ def test_a_change_of_provider_holds_from_the_next_request_on(start: Any, tmp_pat
     assert mesh.get()[0] == 200
     found = mesh.spans(7)
     assert len(found) == 7
-    assert {tuple(field["value"] for log in span["logs"] for field in log["fields"]) for span in found} != {()}
+    # Zipkin's annotations are on every span, and no hop began a trace of its own.
+    assert all(span["logs"] for span in found)
+    assert len(mesh.store.traces()) == 1
 
 
 def test_a_service_entry_has_a_name_and_spans(start: Any, services: Mapping[str, StandIn]) -> None:

@@ -23,7 +23,6 @@ def bootstrap(name: str, node_id: str, service_cluster: str, run_dir: Path) -> C
             "lds_config": watched(folder, "lds.json"),
         },
         "layered_runtime": {"layers": [{"name": "static", "static_layer": runtime()}]},
-        "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": KEPT_STATS}}},
         "overload_manager": {
             "resource_monitors": [
                 {
@@ -37,17 +36,6 @@ def bootstrap(name: str, node_id: str, service_cluster: str, run_dir: Path) -> C
             ]
         },
     }
-
-
-KEPT_STATS: list[Config] = [
-    {"prefix": "cluster_manager."},
-    {"prefix": "listener_manager."},
-    {"prefix": "server."},
-    {"prefix": "tracing."},
-    {"safe_regex": {"regex": r"http\..*\.rds\..*"}},
-    {"safe_regex": {"regex": r"http\..*\.downstream_(rq|cx)_.*"}},
-]
-"""What the runtime reads to know that a configuration was taken, and that spans were sent. The rest costs memory."""
 
 
 def watched(folder: Path, name: str) -> Config:

@@ -15,10 +15,8 @@ import yaml
 
 @cache
 def binary() -> str:
-    """From the variable KUSTOMIZE, the PATH, or the cache of a test cluster; "" if there is none."""
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    """From the variable KUSTOMIZE or the PATH; "" if there is none."""
     candidates = [os.environ.get("KUSTOMIZE"), shutil.which("kustomize")]
-    candidates.append(str(cache_home / "meshtrail-cluster" / "bin" / "kustomize"))
     return next((one for one in candidates if one and os.access(one, os.X_OK)), "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from meshtrail.errors import ManifestError, MeshtrailError, Warnings
@@ -97,6 +98,8 @@ async def follow_files(mesh: LocalMesh, watcher: Watcher) -> None:
                 mesh.problems = problems
                 mesh.write_state()
                 mesh.say("refused", "edit refused, the last good configuration stays:\n" + "\n".join(problems))
+        except Exception as error:  # a defect must not end the following of files: it is logged
+            mesh.say("defect", "".join(traceback.format_exception(error)).rstrip())
         watcher.watch(mesh.source.files())
 
 

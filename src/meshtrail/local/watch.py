@@ -53,7 +53,6 @@ class Watcher:
                 step=STEP_MS,
                 recursive=False,
                 stop_event=self._changed,
-                raise_interrupt=False,
             )
             async with contextlib.aclosing(watching):
                 async for changes in watching:

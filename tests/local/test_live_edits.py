@@ -53,6 +53,15 @@ def client() -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def good(mesh: RunningMesh, root: Path, client: httpx.Client) -> Path:
+    """The edited file, in a known good state that is live."""
+    path = root / "istio/three-tier/frontend.yaml"
+    path.write_text(FRONTEND.format(mark="good"))
+    eventually(lambda: client.get(mesh.gateway + "/healthz").headers.get("x-edit") == "good")
+    return path
+
+
 def status(mesh: RunningMesh) -> RunningMesh:
     return RunningMesh.from_json(control.call(mesh, "GET", "/status"))
 
@@ -98,11 +107,9 @@ def test_a_hundred_edits_under_load_lose_no_request(mesh: RunningMesh, root: Pat
 
 
 def test_a_broken_edit_is_reported_once_and_the_last_good_one_serves(
-    mesh: RunningMesh, root: Path, client: httpx.Client
+    mesh: RunningMesh, good: Path, client: httpx.Client
 ) -> None:
-    path = root / "istio/three-tier/frontend.yaml"
-    path.write_text(FRONTEND.format(mark="good"))
-    eventually(lambda: client.get(mesh.gateway + "/healthz").headers.get("x-edit") == "good")
+    path = good
     journal = Path(mesh.logs) / "meshtrail.log"
     refused = journal.read_text().count('"event": "refused"')
     for broken, sign in (
@@ -124,6 +131,7 @@ def test_a_broken_edit_is_reported_once_and_the_last_good_one_serves(
     meshtrail("status", "--name", mesh.name)
 
 
+@pytest.mark.usefixtures("good")
 def test_what_envoy_itself_refuses_leaves_all_as_it_was(mesh: RunningMesh, client: httpx.Client) -> None:
     before = meshtrail("config", "frontend", "--name", mesh.name).stdout
     # A pattern that the reader takes and Envoy's engine finds too large.
@@ -141,6 +149,7 @@ def test_what_envoy_itself_refuses_leaves_all_as_it_was(mesh: RunningMesh, clien
 REGEX = "(a{1,900}){1,900}"
 
 
+@pytest.mark.usefixtures("good")
 def test_apply_and_delete_say_what_kubectl_says(mesh: RunningMesh, client: httpx.Client, tmp_path: Path) -> None:
     manifest = tmp_path / "slow.yaml"
     manifest.write_text(

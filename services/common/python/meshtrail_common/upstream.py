@@ -11,8 +11,9 @@ import httpx
 
 from meshtrail_common.errors import ServiceError
 
-# A sidecar closes idle connections after an hour at the latest; a minute here keeps that race on our side.
-LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=60)
+# A changed listener takes new connections only: after a second of silence the next request opens one, and so follows a
+# new Telemetry or provider at once. Under load connections are kept all the same.
+LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=1)
 
 
 class Transport(httpx.HTTPTransport):

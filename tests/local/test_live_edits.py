@@ -78,8 +78,9 @@ def by_renaming(path: Path, text: str) -> None:
 
 
 def in_two_halves(path: Path, text: str) -> None:
-    """A slow writer: for a moment the file ends in the middle of a line."""
+    """A slow writer: for a moment the file is empty, then it ends in the middle of a line."""
     with path.open("w") as file:
+        time.sleep(0.05)
         file.write(text[:-40])
         file.flush()
         time.sleep(0.07)

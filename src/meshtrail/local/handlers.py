@@ -16,8 +16,9 @@ from meshtrail.manifests import Manifests
 if TYPE_CHECKING:
     from meshtrail.local.runtime import LocalMesh
 
-# A file that an editor is still writing reads as broken for a moment.
-HALF_WRITTEN = 0.1
+# Seconds that files must stay the same: before they are read, and before what looks half written is believed.
+QUIET = 0.03
+HALF_WRITTEN = 0.15
 
 
 def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
@@ -104,12 +105,7 @@ async def follow_files(mesh: LocalMesh, watcher: Watcher) -> None:
 
 
 async def _reload(mesh: LocalMesh) -> None:
-    warnings = Warnings()
-    try:
-        after = read_source(mesh.options, warnings)
-    except ManifestError:
-        await settle(lambda: _stamps(mesh), HALF_WRITTEN)
-        after = read_source(mesh.options, warnings)
+    after = await _read_settled(mesh)
     async with mesh.changing:
         assert mesh.current is not None
         manifests, changes = objects.edit(mesh.current.manifests, mesh.source, after)
@@ -123,6 +119,23 @@ async def _reload(mesh: LocalMesh) -> None:
         mesh.write_state()
         if not changes:
             mesh.say("reload", "the manifests are as they run again")
+
+
+async def _read_settled(mesh: LocalMesh) -> Manifests:
+    """What the files say when nobody is writing them.
+
+    A file that is half written may be broken, or it is fine and lacks objects (it is empty for a moment when an editor
+    opens it for writing): both are looked at again before they are believed.
+    """
+    await settle(lambda: _stamps(mesh), QUIET)
+    try:
+        after = read_source(mesh.options, Warnings())
+        if all(key in after for key in mesh.source):
+            return after
+    except ManifestError:
+        pass
+    await settle(lambda: _stamps(mesh), HALF_WRITTEN)
+    return read_source(mesh.options, Warnings())
 
 
 def _stamps(mesh: LocalMesh) -> list[tuple[str, int, int]]:

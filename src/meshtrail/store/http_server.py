@@ -10,25 +10,6 @@ from collections.abc import Iterator, Mapping
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from meshtrail.store.otlp_grpc import busy_port
-
-_BACKLOG = 2048
-
-
-def listen(host: str, port: int, option: str) -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises MeshtrailError when the port is busy."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise busy_port(host, port, option, error.strerror or str(error)) from None
-    listener.setblocking(False)
-    return listener
-
 
 class PortRouter:
     """ASGI app that hands a request to the app of the port it came in by."""

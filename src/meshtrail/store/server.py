@@ -18,8 +18,9 @@ from starlette.routing import Route
 
 from meshtrail.store import jaeger_api, jaeger_api_v3, otlp_grpc, otlp_http, zipkin_http
 from meshtrail.store.guard import Guard
-from meshtrail.store.http_server import HttpServer, PortRouter, listen
+from meshtrail.store.http_server import HttpServer, PortRouter
 from meshtrail.store.limits import Limits
+from meshtrail.store.ports import listen
 from meshtrail.store.store import TraceStore
 
 # Ports a client may expect, in Jaeger's and Zipkin's numbering.
@@ -82,7 +83,7 @@ async def serve(settings: Settings) -> None:
 
 async def _run(settings: Settings, store: TraceStore, end: asyncio.Event) -> None:
     host = settings.host
-    otlp_grpc.probe(host, settings.otlp_grpc_port, "--otlp-grpc-port")
+    grpc_listener = listen(host, settings.otlp_grpc_port, "--otlp-grpc-port")
     listeners = {}
     apps = {}
     ports = {}
@@ -95,14 +96,13 @@ async def _run(settings: Settings, store: TraceStore, end: asyncio.Event) -> Non
         ports[name] = listeners[name].getsockname()[1]
         apps[ports[name]] = Guard(app, (host, *settings.allowed_hosts))
     grpc_server = otlp_grpc.create_server(store)
-    grpc_port = otlp_grpc.bind(grpc_server, host, settings.otlp_grpc_port, "--otlp-grpc-port")
-    await grpc_server.start()
+    await grpc_server.start(grpc_listener)
     http_server = HttpServer(PortRouter(apps))
     serving = asyncio.create_task(http_server.serve(sockets=list(listeners.values())))
     await http_server.ready.wait()
     _spare_the_collector()
     shown = f"[{host}]" if ":" in host else host
-    ready = {"event": "ready", "otlp_grpc": f"{shown}:{grpc_port}"}
+    ready = {"event": "ready", "otlp_grpc": f"{shown}:{grpc_listener.getsockname()[1]}"}
     ready |= {name: f"http://{shown}:{port}" for name, port in ports.items()}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
@@ -113,7 +113,7 @@ async def _run(settings: Settings, store: TraceStore, end: asyncio.Event) -> Non
         await housekeeping
     http_server.should_exit = True
     # Requests that were received are finished and stored; new ones are refused.
-    await asyncio.gather(grpc_server.stop(grace=3), serving)
+    await asyncio.gather(grpc_server.stop(grace_s=3), serving)
 
 
 async def _keep_house(store: TraceStore) -> None:

@@ -1,9 +1,9 @@
 """How fast the trace store takes spans in: `python bench/store_ingest.py [--seconds S]`.
 
 Spans as Envoy makes them (20 attributes), in requests of 5 (what a sidecar sends) and of 512 (what an SDK may send), by
-one client process with 16 requests in flight. The peer is a receiver on the same libraries that does nothing: the ratio
-is what storing costs. `per core` is spans per second of CPU time that the receiver used, which noise on the machine and
-a slow client touch less than the rate on the clock.
+one client process with 16 requests in flight. The peer is a receiver that does nothing, on grpcio and uvicorn: what any
+handler on these libraries could reach at best. `per core` is spans per second of CPU time that the receiver used, which
+noise on the machine and a slow client touch less than the rate on the clock.
 """
 
 from __future__ import annotations

@@ -77,4 +77,4 @@ def test_memory_stays_bounded_while_traces_come_and_go(start_store: StartStore) 
 
 
 def test_it_is_small_at_start(start_store: StartStore) -> None:
-    assert start_store().rss_kib() < 60_000
+    assert start_store().rss_kib() < 50_000

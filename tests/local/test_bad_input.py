@@ -171,9 +171,11 @@ def test_a_mesh_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) ->
     for word in ("database", "PROPAGATION", "sometimes", "log"):
         assert word in answer.stderr, answer.stderr
     assert state.open_folder(name).read() is None
-    path.write_text("kind: [")
-    answer = meshtrail("up", "--ports", "auto", "--name", name, "--root", str(root), status=2)
-    assert "database.yaml" in answer.stderr
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("kind: [")
+    answer = meshtrail("up", "--ports", "auto", "--name", name, "-f", str(broken), status=2)
+    assert "broken.yaml:" in answer.stderr
+    assert state.open_folder(name).read() is None
 
 
 def test_the_control_socket_is_the_users_own_and_refuses_nonsense(mesh: RunningMesh) -> None:

@@ -31,7 +31,7 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
             body["documents"],
             folder=mesh.run_folder / f"sent-{next(counter)}",
             namespace=body.get("namespace") or objects.main_namespace(mesh.current.manifests),
-            lenient=bool(body.get("lenient")) or mesh.options.lenient,
+            lenient=bool(body.get("lenient")) or mesh.lenient,
             warnings=warnings,
         )
 
@@ -41,7 +41,7 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
             assert mesh.current is not None
             manifests, changes = verb(mesh.current.manifests, read(body, warnings))
             if any(change.verb != "unchanged" for change in changes):
-                new = await mesh.change_to(manifests, lenient=bool(body.get("lenient")) or mesh.options.lenient)
+                new = await mesh.change_to(manifests, lenient=bool(body.get("lenient")))
                 for change in changes:
                     mesh.say("apply", str(change))
                 noted = [*map(str, warnings.problems), *new.warnings]

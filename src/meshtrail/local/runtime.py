@@ -45,6 +45,7 @@ class LocalMesh:
     def __init__(self, options: MeshOptions, *, on_event: Callable[[str], None] = lambda _: None) -> None:
         self.options = options
         self.folder = state.open_folder(options.name)
+        self.lenient = options.lenient
         self.switch = Switch()
         self.stop_requested = asyncio.Event()
         self.changing = asyncio.Lock()
@@ -94,12 +95,15 @@ class LocalMesh:
             await asyncio.sleep(SPANS_LEAVE)
             await self._clean_up()
 
-    async def change_to(self, manifests: Manifests, *, lenient: bool | None = None) -> Desired:
-        """Make `manifests` what runs. Call it with `changing` held. Raises MeshtrailError; then all is as before."""
+    async def change_to(self, manifests: Manifests, *, lenient: bool = False) -> Desired:
+        """Make `manifests` what runs. Call it with `changing` held. Raises MeshtrailError; then all is as before.
+
+        What was taken leniently once is taken leniently from then on: it is still among the objects.
+        """
         assert self.current is not None
         assert self._book is not None
         old = self.current
-        new = self._desired(manifests, self.options.lenient if lenient is None else lenient)
+        new = self._desired(manifests, lenient or self.lenient)
         known = self.switch.manifests_changed(old.pods, new.pods)
         step = Transition(
             self.fleet, old, new, places=self.places, envoy=self._envoy, program_of=self.switch.program_of
@@ -111,6 +115,7 @@ class LocalMesh:
             self._book.forget(old.addresses)
             raise
         self.current = new
+        self.lenient = lenient or self.lenient
         self._book.forget(new.addresses)
         self.reloads += 1
         self.write_state()

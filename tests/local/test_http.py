@@ -32,6 +32,7 @@ async def answer(raw: bytes, socket: Path) -> asyncio.Server:
         writer.write(raw)
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     return await asyncio.start_unix_server(serve, path=str(socket))
 
@@ -55,9 +56,13 @@ async def test_waiting_has_an_end(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
+    ended = asyncio.Event()
     async with await asyncio.start_unix_server(serve, path=str(tmp_path / "s")):
         with pytest.raises(OSError, match="no answer within"):
             await request("GET", Address(socket=tmp_path / "s"), "/", within=0.05)
+        await ended.wait()
     with pytest.raises(OSError, match="No such file"):
         await request("GET", Address(socket=tmp_path / "gone"), "/")

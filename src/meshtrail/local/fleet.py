@@ -156,6 +156,7 @@ def probing(probe: Probe | None) -> Callable[[Process], Awaitable[bool]]:
         if not probe.path:
             _reader, writer = await asyncio.open_connection(where.host, where.port)
             writer.close()
+            await writer.wait_closed()
             return True
         return 200 <= (await request("GET", where, probe.path, within=2.0)).status < 400
 

@@ -6,6 +6,7 @@ One request a connection, no redirects, no proxies. A library client would cost 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ async def _request(method: str, address: Address, path: str, body: bytes, conten
         return Response(int(status_line.split()[1]), content)
     finally:
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]:

@@ -37,6 +37,29 @@ def test_delete_needs_the_object_to_be_there() -> None:
         objects.delete(live, Manifests([thing("c")]))
 
 
+def test_delete_takes_the_topmost_layer_away() -> None:
+    application = Manifests([thing("a"), thing("b")])
+    files = application.overlay(Manifests([thing("a", "up -f"), thing("c", "up -f")]))
+    live, _ = objects.apply(files, Manifests([thing("a", "applied"), thing("b", "applied"), thing("d", "applied")]))
+    layers = (application, files)
+    assert list(values(live)) == ["a", "b", "c", "d"]
+    after, changes = objects.delete(live, Manifests([thing("a"), thing("b"), thing("d")]), layers)
+    assert values(after) == {"a": "up -f", "b": "1", "c": "up -f"}
+    assert [str(change) for change in changes] == [
+        "configmap/a deleted (f.yaml holds again)",
+        "configmap/b deleted (f.yaml holds again)",
+        "configmap/d deleted",
+    ]
+    # What stays keeps its place: the order of objects decides where two rule the same.
+    assert list(values(after)) == ["a", "b", "c"]
+    after, changes = objects.delete(after, Manifests([thing("a"), thing("b"), thing("c")]), layers)
+    assert values(after) == {"a": "1"}
+    after, changes = objects.delete(after, Manifests([thing("a")]), layers)
+    assert (values(after), [str(change) for change in changes]) == ({}, ["configmap/a deleted"])
+    with pytest.raises(MeshtrailError, match="a"):
+        objects.delete(after, Manifests([thing("a")]), layers)
+
+
 def test_an_edit_writes_only_what_it_changed() -> None:
     before = Manifests([thing("a"), thing("b"), thing("c")])
     live, _ = objects.apply(before, Manifests([thing("b", "applied")]))

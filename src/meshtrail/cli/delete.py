@@ -14,9 +14,9 @@ from meshtrail.cli.options import manifest_options, name_option
 @manifest_options
 @name_option
 def command(request: dict[str, Any], name: str) -> None:
-    """Take the objects in manifests away from a running mesh, as kubectl does; answers when they are gone.
+    """Take manifests away from a running mesh again; answers when that is live.
 
-    What an object was before `apply` changed it does not come back. Exit status 2 when one of them is not there;
-    then nothing has changed.
+    An object that was laid over one of the application's own files goes back to what the file says; any other is gone,
+    as with kubectl. Exit status 2 when one of them is not there; then nothing has changed.
     """
     send("/delete", request, name)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshtrail.errors import ManifestError, MeshtrailError, Warnings
 from meshtrail.local import objects
 from meshtrail.local.control import Handler
-from meshtrail.local.sources import read_sent, read_source
+from meshtrail.local.sources import Source, read_sent, read_source
 from meshtrail.local.watch import Watcher, settle
 from meshtrail.manifests import Manifests
 
@@ -56,7 +56,10 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
         return await change(body, objects.apply)
 
     async def delete(rest: list[str], body: Any) -> Any:
-        return await change(body, objects.delete)
+        def take_away(live: Manifests, named: Manifests) -> Any:
+            return objects.delete(live, named, (mesh.source.application, mesh.source.manifests))
+
+        return await change(body, take_away)
 
     async def stop(rest: list[str], body: Any) -> Any:
         mesh.stop_requested.set()
@@ -101,14 +104,14 @@ async def follow_files(mesh: LocalMesh, watcher: Watcher) -> None:
                 mesh.say("refused", "edit refused, the last good configuration stays:\n" + "\n".join(problems))
         except Exception as error:  # a defect must not end the following of files: it is logged
             mesh.say("defect", "".join(traceback.format_exception(error)).rstrip())
-        watcher.watch(mesh.source.files())
+        watcher.watch(mesh.source.manifests.files())
 
 
 async def _reload(mesh: LocalMesh) -> None:
     after = await _read_settled(mesh)
     async with mesh.changing:
         assert mesh.current is not None
-        manifests, changes = objects.edit(mesh.current.manifests, mesh.source, after)
+        manifests, changes = objects.edit(mesh.current.manifests, mesh.source.manifests, after.manifests)
         if changes:
             await mesh.change_to(manifests)
         mesh.source = after
@@ -121,7 +124,7 @@ async def _reload(mesh: LocalMesh) -> None:
             mesh.say("reload", "the manifests are as they run again")
 
 
-async def _read_settled(mesh: LocalMesh) -> Manifests:
+async def _read_settled(mesh: LocalMesh) -> Source:
     """What the files say when nobody is writing them.
 
     A file that is half written may be broken, or it is fine and lacks objects (it is empty for a moment when an editor
@@ -130,7 +133,7 @@ async def _read_settled(mesh: LocalMesh) -> Manifests:
     await settle(lambda: _stamps(mesh), QUIET)
     try:
         after = read_source(mesh.options, Warnings())
-        if all(key in after for key in mesh.source):
+        if all(key in after.manifests for key in mesh.source.manifests):
             return after
     except ManifestError:
         pass
@@ -140,7 +143,7 @@ async def _read_settled(mesh: LocalMesh) -> Manifests:
 
 def _stamps(mesh: LocalMesh) -> list[tuple[str, int, int]]:
     found = []
-    for path in sorted(mesh.source.files()):
+    for path in sorted(mesh.source.manifests.files()):
         try:
             stat = path.stat()
         except OSError:

@@ -7,6 +7,7 @@ file before, so that what `apply` laid over other objects stays.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,15 +30,17 @@ API_GROUPS = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happened to one object; `str()` is kubectl's line."""
+    """What happened to one object; `str()` is kubectl's line. `again` names the file whose word holds again."""
 
     kind: str
     name: str
     verb: Verb
+    again: str = ""
 
     def __str__(self) -> str:
         group = API_GROUPS.get(self.kind)
-        return f"{self.kind.lower()}{f'.{group}' if group else ''}/{self.name} {self.verb}"
+        line = f"{self.kind.lower()}{f'.{group}' if group else ''}/{self.name} {self.verb}"
+        return f"{line} ({self.again} holds again)" if self.again else line
 
 
 def same(one: Resource, other: Resource) -> bool:
@@ -55,9 +58,27 @@ def apply(live: Manifests, applied: Manifests) -> tuple[Manifests, list[Change]]
     return live.overlay(applied), changes
 
 
-def delete(live: Manifests, named: Manifests) -> tuple[Manifests, list[Change]]:
-    """`kubectl delete`. Raises MeshtrailError when one of the objects is not there."""
-    return live.without(named), [Change(key[0], key[2], "deleted") for key in named]
+def delete(live: Manifests, named: Manifests, layers: Sequence[Manifests] = ()) -> tuple[Manifests, list[Change]]:
+    """Take the topmost layer of each object away; an object with none below is gone, as with `kubectl delete`.
+
+    `layers` are what the watched files say, lowest first: the application, then with each `-f` laid over. Raises
+    MeshtrailError when one of the objects is not there.
+    """
+    live.without(named)
+    below = {key: found for key in named if (found := _below(live[key], [layer.get(key) for layer in layers]))}
+    gone = Manifests([named[key] for key in named if key not in below])
+    changes = [Change(key[0], key[2], "deleted", again=below[key].meta.file if key in below else "") for key in named]
+    return live.without(gone).overlay(Manifests(below.values())), changes
+
+
+def _below(live: Resource, layers: Sequence[Resource | None]) -> Resource | None:
+    """What an object was before the layer that made it what it is; None: it was not there."""
+    found: Resource | None = None
+    for layer in layers:
+        if layer is not None and same(layer, live):
+            return found
+        found = layer if layer is not None else found
+    return found
 
 
 def edit(live: Manifests, before: Manifests, after: Manifests) -> tuple[Manifests, list[Change]]:

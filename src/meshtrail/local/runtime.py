@@ -24,7 +24,7 @@ from meshtrail.local.options import WELL_KNOWN, MeshOptions
 from meshtrail.local.ports import LOOPBACK, BusyPortsError, Ports
 from meshtrail.local.process import Spawner
 from meshtrail.local.rollout import Places, admin, closed, roll_out, write_all
-from meshtrail.local.sources import read_source
+from meshtrail.local.sources import Source, read_source
 from meshtrail.local.switch import Switch
 from meshtrail.local.transition import Transition
 from meshtrail.local.watch import Watcher
@@ -51,7 +51,7 @@ class LocalMesh:
         self.changing = asyncio.Lock()
         self.problems: tuple[str, ...] = ()
         self.reloads = 0
-        self.source = Manifests()
+        self.source = Source(Manifests(), Manifests())
         self.current: Desired | None = None
         self._journal = Journal(self.folder.logs / "meshtrail.log", on_event)
         self._ports = Ports()
@@ -179,7 +179,7 @@ class LocalMesh:
         await asyncio.sleep(0)
         warnings = Warnings()
         self.source = read_source(self.options, warnings)
-        new = self._desired(self.source, self.options.lenient, warnings)
+        new = self._desired(self.source.manifests, self.options.lenient, warnings)
         for pod in new.pods.values():
             self.fleet.start_pod(pod, pod.program, new.mesh.config_maps)
         await asyncio.sleep(0)
@@ -197,7 +197,7 @@ class LocalMesh:
         await control.start()
         self._control = control
         await self._open_gateway(gateways)
-        self._watcher = Watcher(self.source.files())
+        self._watcher = Watcher(self.source.manifests.files())
         self._tasks = [
             asyncio.create_task(handlers.follow_files(self, self._watcher)),
             asyncio.create_task(self._bound_logs()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshtrail.errors import ManifestError, Problem, Warnings
@@ -15,8 +15,16 @@ from meshtrail.local.options import MeshOptions
 from meshtrail.manifests import Manifests, load
 
 
-def read_source(options: MeshOptions, warnings: Warnings) -> Manifests:
-    """What the files say: the application in the wanted forms, each `-f` laid over. Raises ManifestError."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the watched files say: `application` in the wanted forms, `manifests` with each `-f` laid over it."""
+
+    application: Manifests
+    manifests: Manifests
+
+
+def read_source(options: MeshOptions, warnings: Warnings) -> Source:
+    """Reads everything anew. Raises ManifestError with all problems of the application, else of the `-f`."""
     app = application(options.application)
     root = Path(options.root)
     forms = parse_forms(app, options.form)
@@ -27,14 +35,14 @@ def read_source(options: MeshOptions, warnings: Warnings) -> Manifests:
         warnings=warnings,
     )
     if not options.files:
-        return base
+        return Source(base, base)
     over = load(
         [_shown(Path(file)) for file in options.files],
         default_namespace=main_namespace(base),
         lenient=options.lenient,
         warnings=warnings,
     )
-    return base.overlay(over)
+    return Source(base, base.overlay(over))
 
 
 def read_sent(

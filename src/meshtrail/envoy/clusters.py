@@ -49,16 +49,22 @@ def outbound_clusters(mesh: Mesh, addresses: Addresses) -> list[Config]:
     return result
 
 
-def inbound_cluster(port: InboundPort, app: Endpoint) -> Config:
-    """The process behind a sidecar."""
+def inbound_cluster(mesh: Mesh, port: InboundPort, app: Endpoint) -> Config:
+    """The process behind a sidecar.
+
+    Of its service's DestinationRule only the limits of the connection pool hold on this side too, as istiod does it:
+    they guard the process from callers that have no sidecar.
+    """
     name = inbound_name(port.port)
+    rule = mesh.destination_rules.get(port.service_fqdn)
+    pool = rule.traffic_policy.connection_pool if rule else {}
     return {
         "name": name,
         "alt_stat_name": f"{name};",
         "type": "STATIC",
-        "connect_timeout": "10s",
-        "circuit_breakers": circuit_breakers({}),
-        **_protocol_options(port.protocol == "http2", {}),
+        "connect_timeout": seconds(pool.get("connectTimeout", 10)),
+        "circuit_breakers": circuit_breakers(pool),
+        **_protocol_options(port.protocol == "http2", pool),
         "load_assignment": load_assignment(name, [app]),
     }
 

@@ -66,7 +66,7 @@ def _sidecar(
     for inbound in workload.inbound:
         if not workload.received_by_sidecar(inbound.port):
             continue
-        own.append(clusters.inbound_cluster(inbound, addresses.app[(pod.name, inbound.port)]))
+        own.append(clusters.inbound_cluster(mesh, inbound, addresses.app[(pod.name, inbound.port)]))
         table = patches.patch_routes(
             routes.inbound(inbound),
             mesh,

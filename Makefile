@@ -12,6 +12,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
 UV_VERSION := 0.13.8
 # pytest-xdist workers: the tests wait more than they compute.
 WORKERS ?= 4
+SCRIPTS := scripts/form-diff scripts/record-picture
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,24 +31,28 @@ test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 check: $(READY) ## Lint and type-check everything: Python, YAML, shell
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check . $(SCRIPTS)
+	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
+	$(BIN)/mypy --scripts-are-modules $(SCRIPTS)
 	$(BIN)/yamllint --strict .
-	$(BIN)/shellcheck .ci/run $$(grep -lrE '^#!.*\b(ba|da)?sh$$' scripts || true)
+	$(BIN)/shellcheck .ci/run
 
 format: $(READY) ## Format the Python sources
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix . $(SCRIPTS)
+	$(BIN)/ruff format . $(SCRIPTS)
 
 bench: $(READY) ## Measure speed and memory; prints tables with ratios (ARGS="store mesh")
 	@$(BIN)/python -m bench $(ARGS)
 
 picture: $(READY) ## Record the README's picture from a real run
-	@$(BIN)/python scripts/record-picture
+	@$(BIN)/meshtrail up --detach --ports auto --name picture
+	@$(BIN)/python scripts/record-picture --name picture; status=$$?; \
+		$(BIN)/meshtrail down --name picture && exit $$status
 
 docs: $(READY) ## Write the generated parts of docs/ anew (a test holds them to the code)
-	@$(BIN)/python -m scripts.generate_docs
+	@$(BIN)/python scripts/form-diff --write
+	@$(BIN)/python -m meshtrail.manifests.reference docs/manifests.md
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

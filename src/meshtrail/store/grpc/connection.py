@@ -1,4 +1,4 @@
-"""One connection of a gRPC client: frames in, answers out (RFC 9113).
+"""One connection of a gRPC client: h2's events in, answers out.
 
 A request is handled in the turn of the event loop in which its last byte arrived, unless it has to wait for the disk;
 all answers of a turn leave in one write. What a client can make the server hold is bounded: headers, messages, streams.
@@ -7,60 +7,56 @@ all answers of a turn leave in one write. What a client can make the server hold
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from meshtrail.store.grpc import frames
-from meshtrail.store.grpc.frames import Http2Error
-from meshtrail.store.grpc.hpack import Decoder, HpackError
-from meshtrail.store.grpc.messages import PREFIX_SIZE, Call, answer, message_size, read_headers, read_message, refusal
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from h2.settings import SettingCodes, Settings
+
+from meshtrail.store.grpc import messages
 from meshtrail.store.refused import TOO_LARGE, UNAVAILABLE, RefusedError
 
 if TYPE_CHECKING:
     from meshtrail.store.grpc.server import GrpcServer
 
-MAX_STREAMS = 100
-MAX_FRAME = 256 * 1024
-_MAX_HEADER_BLOCK = 16 * 1024
-# Frames that ask for an answer and bring no request; more of them in a row than any client sends is an attack.
-_MAX_IDLE_FRAMES = 10_000
+MAX_STREAMS = 1024  # Envoy opens as many before it has read the settings of its peer
+MAX_FRAME = 64 * 1024
+_DEFAULT_WINDOW, _MAX_WINDOW = 2**16 - 1, 2**31 - 1
+_MAX_IDLE_EVENTS = 10_000
 _HTTP1 = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nThis port speaks gRPC.\n"
 
-# Takes a message, gives the answer, or an awaitable of it.
+# Takes a message, gives the answer, or an awaitable of it; both may raise RefusedError.
 Handler = Callable[[bytes], bytes | Awaitable[bytes]]
 
 
-class _Stream:
-    """A request on its way in, and the room for the answer on its way out."""
+class _Http2(H2Connection):
+    DEFAULT_MAX_HEADER_LIST_SIZE = 16 * 1024
+    MAX_CLOSED_STREAMS = 4 * MAX_STREAMS  # that it remembers: the default takes 10 MiB
 
-    __slots__ = ("body", "call", "complete", "window")
 
-    def __init__(self, call: Call, window: int) -> None:
-        self.call = call
-        self.body = bytearray()
-        self.complete = False
-        self.window = window
+# What is sent is ours, so checking it is spared; what is received is checked.
+_CONFIG = H2Configuration(
+    client_side=False, header_encoding=None, validate_outbound_headers=False, normalize_outbound_headers=False
+)
 
 
 class Connection(asyncio.Protocol):
+    _transport: asyncio.Transport
+
     def __init__(self, server: GrpcServer) -> None:
         self._server = server
-        self._transport: asyncio.Transport | None = None
-        self._in = bytearray()
-        self._out: list[bytes] = []
-        self._greeted = False
-        self._hpack = Decoder()
-        self._streams: dict[int, _Stream] = {}
-        self._last_stream = 0
-        self._block: tuple[int, int, bytearray] | None = None  # stream, flags, header block so far
-        self._window = frames.DEFAULT_WINDOW
-        self._peer_window = frames.DEFAULT_WINDOW
-        self._unsent: deque[tuple[int, bytes, bytes]] = deque()
-        self._consumed = 0
-        self._idle_frames = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._http2 = _Http2(_CONFIG)
+        self._calls: dict[int, messages.Call] = {}  # by stream, until they are answered
+        self._tasks: set[asyncio.Task[None]] = set()  # calls that wait for the disk
+        self._begun = self._closing = False
+        self._consumed = 0  # bytes of the connection's window
+        self._silent = 0  # bytes since the last event
+        self._idle_events = 0  # since the last whole request
 
     # asyncio.Protocol
 
@@ -68,216 +64,114 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._server.opened(self)
         settings = {
-            frames.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
-            frames.INITIAL_WINDOW_SIZE: self._server.limit + 64 * 1024,
-            frames.MAX_FRAME_SIZE: MAX_FRAME,
+            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            SettingCodes.MAX_HEADER_LIST_SIZE: _Http2.DEFAULT_MAX_HEADER_LIST_SIZE,
+            # Room for the largest message, so that no request has to wait for a WINDOW_UPDATE.
+            SettingCodes.INITIAL_WINDOW_SIZE: self._server.limit + 64 * 1024,
+            SettingCodes.MAX_FRAME_SIZE: MAX_FRAME,
         }
-        widen = frames.MAX_WINDOW - frames.DEFAULT_WINDOW
-        self._transport.write(frames.settings(settings) + frames.window_update(0, widen))
+        self._http2.local_settings = Settings(client=False, initial_values=settings)
+        self._http2.max_inbound_frame_size = MAX_FRAME
+        self._http2.initiate_connection()
+        self._http2.increment_flow_control_window(_MAX_WINDOW - _DEFAULT_WINDOW)
+        self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.closed(self)
-        self._server.held -= sum(len(stream.body) for stream in self._streams.values())
-        self._streams.clear()
-        self._closing = True
+        self._forget(*self._calls)
 
     def data_received(self, data: bytes) -> None:
-        self._in += data
+        if not self._begun and not b"PRI".startswith(data[:3]):
+            self._transport.write(_HTTP1)
+            self._transport.close()
+            return
+        self._begun = True
         try:
-            self._read()
-        except Http2Error as error:
-            self._fail(error.code, str(error))
-        except HpackError as error:
-            self._fail(frames.COMPRESSION_ERROR, str(error))
-        self._write()
+            received = self._http2.receive_data(data)
+        except ProtocolError:  # h2 has its GOAWAY ready
+            self._end()
+            return
+        for event in received:
+            if not self._transport.is_closing():
+                self._take(event)
+        # h2 looks at a frame when it is complete, and at headers when their last frame is: nothing else is that silent.
+        # And no client causes that many events without a request between them.
+        self._silent = 0 if received else self._silent + len(data)
+        if self._silent > MAX_FRAME + 9 or self._idle_events > _MAX_IDLE_EVENTS:
+            self._http2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
+            self._end()
+        self._flush()
 
     def pause_writing(self) -> None:
         # A client that does not read its answers is not read from either.
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def shut_down(self) -> None:
-        """Say that no new request is taken; the connection closes when the last one is answered."""
-        if not self._closing:
-            self._closing = True
-            self._out.append(frames.goaway(self._last_stream, frames.NO_ERROR))
-            self._write()
-            self._close_when_done()
+        """Refuse new requests; the connection closes when the last one that was begun is answered."""
+        self._closing = True
+        self._flush()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
-    # Frames
+    # Requests
 
-    def _read(self) -> None:
-        data = self._in
-        at = 0
-        if not self._greeted:
-            if not frames.PREFACE.startswith(data[: len(frames.PREFACE)]):
-                if self._transport is not None:
-                    self._transport.write(_HTTP1)
-                    self._transport.close()
-                data.clear()
-                return
-            if len(data) < len(frames.PREFACE):
-                return
-            self._greeted = True
-            at = len(frames.PREFACE)
-        while len(data) - at >= frames.HEAD_SIZE and not (self._transport is None or self._transport.is_closing()):
-            size, kind, flags, stream = frames.read_head(data, at)
-            if size > MAX_FRAME:
-                raise Http2Error(frames.FRAME_SIZE_ERROR, "a frame over the size that was agreed")
-            end = at + frames.HEAD_SIZE + size
-            if len(data) < end:
-                break
-            payload = bytes(data[at + frames.HEAD_SIZE : end])
-            at = end
-            self._frame(kind, flags, stream, payload)
-        del data[:at]
+    def _take(self, event: events.Event) -> None:
+        match event:
+            case events.DataReceived():
+                self._data(event)
+            case events.StreamEnded():
+                self._complete(event.stream_id)
+            case events.RequestReceived() if self._closing:
+                self._http2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
+            case events.RequestReceived():
+                try:
+                    self._calls[event.stream_id] = messages.read_headers(event.headers, self._server.path)
+                except RefusedError as refused:
+                    self._refuse(event.stream_id, refused)
+            case events.ConnectionTerminated():
+                self._end()
+            case _:
+                self._idle_events += 1
+                if isinstance(event, events.StreamReset):
+                    self._forget(event.stream_id)
+                elif isinstance(event, events.WindowUpdated | events.RemoteSettingsChanged):
+                    self._send_waiting()
 
-    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if self._block is not None and (kind != frames.CONTINUATION or self._block[0] != stream):
-            raise Http2Error(frames.PROTOCOL_ERROR, "a header block is not continued")
-        if kind == frames.DATA:
-            self._data(flags, stream, payload)
-        elif kind == frames.HEADERS:
-            payload = frames.without_padding(payload, flags)
-            if flags & frames.HAS_PRIORITY:
-                payload = payload[5:]
-            self._headers(flags, stream, bytearray(payload))
-        elif kind == frames.CONTINUATION:
-            if self._block is None:
-                raise Http2Error(frames.PROTOCOL_ERROR, "CONTINUATION of nothing")
-            _, first_flags, block = self._block
-            self._headers(first_flags | flags & frames.END_HEADERS, stream, block + payload)
-        elif kind == frames.WINDOW_UPDATE:
-            self._more_window(stream, frames.read_u32(payload))
-        elif kind == frames.RST_STREAM:
-            self._count_idle()
-            self._drop(stream)
-        elif kind == frames.SETTINGS:
-            self._settings(flags, payload)
-        elif kind == frames.PING:
-            self._ping(flags, payload)
-        elif kind == frames.PUSH_PROMISE:
-            raise Http2Error(frames.PROTOCOL_ERROR, "a client cannot push")
-        # PRIORITY, GOAWAY and unknown frames need nothing.
-
-    def _headers(self, flags: int, stream: int, block: bytearray) -> None:
-        if len(block) > _MAX_HEADER_BLOCK:
-            raise Http2Error(frames.ENHANCE_YOUR_CALM, f"more than {_MAX_HEADER_BLOCK} bytes of headers")
-        if not flags & frames.END_HEADERS:
-            self._count_idle()
-            self._block = (stream, flags, block)
-            return
-        self._block = None
-        headers = self._hpack.decode(bytes(block))
-        known = self._streams.get(stream)
-        if known is not None:  # trailers
-            if flags & frames.END_STREAM and not known.complete:
-                self._complete(stream, known)
-            return
-        if stream <= self._last_stream:
-            return  # of a stream that was answered or reset already
-        if stream % 2 == 0:
-            raise Http2Error(frames.PROTOCOL_ERROR, "a client's streams are odd")
-        self._last_stream = stream
-        if self._closing or len(self._streams) >= MAX_STREAMS:
-            self._out.append(frames.rst_stream(stream, frames.REFUSED_STREAM))
-            return
-        call = read_headers(headers, self._server.path)
-        if call.refusal is not None:
-            self._out.append(refusal(stream, call.refusal, call.http_status))
-            self._stop(stream, flags)
-            return
-        request = self._streams[stream] = _Stream(call, self._peer_window)
-        if flags & frames.END_STREAM:
-            self._complete(stream, request)
-
-    def _data(self, flags: int, stream: int, payload: bytes) -> None:
-        self._consumed += len(payload)
-        if self._consumed >= 2**28:
-            self._out.append(frames.window_update(0, self._consumed))
+    def _data(self, event: events.DataReceived) -> None:
+        self._consumed += event.flow_controlled_length
+        if self._consumed > _MAX_WINDOW // 2:
+            self._http2.increment_flow_control_window(self._consumed)
             self._consumed = 0
-        request = self._streams.get(stream)
-        if request is None:
-            if stream > self._last_stream or stream == 0:
-                raise Http2Error(frames.PROTOCOL_ERROR, "DATA of a stream that was not opened")
-            return
-        if request.complete:
-            raise Http2Error(frames.STREAM_CLOSED, "DATA after the end of a request")
-        payload = frames.without_padding(payload, flags)
-        if not payload and not flags & frames.END_STREAM:
-            self._count_idle()
-        request.body += payload
-        self._server.held += len(payload)
-        body, limit = request.body, self._server.limit
-        if len(body) >= PREFIX_SIZE and max(message_size(body), len(body) - PREFIX_SIZE) > limit:
-            self._refuse(stream, flags, RefusedError(TOO_LARGE, f"the message is over {limit} bytes, the limit"))
+        if not event.data:
+            self._idle_events += 1
+        call = self._calls.get(event.stream_id)
+        if call is None:
+            return  # it was refused
+        call.body += event.data
+        self._server.held += len(event.data)
+        if call.size() > self._server.limit:
+            refused = RefusedError(TOO_LARGE, f"the message is over {self._server.limit} bytes, the limit")
+            self._refuse(event.stream_id, refused)
         elif self._server.held > self._server.max_held:
-            self._refuse(stream, flags, RefusedError(UNAVAILABLE, "too many requests at once"))
-        elif flags & frames.END_STREAM:
-            self._complete(stream, request)
+            self._refuse(event.stream_id, RefusedError(UNAVAILABLE, "too many requests at once"))
 
-    def _refuse(self, stream: int, flags: int, refused: RefusedError) -> None:
-        self._drop(stream)
-        self._out.append(refusal(stream, refused))
-        self._stop(stream, flags)
-
-    def _stop(self, stream: int, flags: int) -> None:
-        """After an answer that did not wait for the end of the request: tell the client to send no more of it."""
-        if not flags & frames.END_STREAM:
-            self._out.append(frames.rst_stream(stream, frames.NO_ERROR))
-
-    def _drop(self, stream: int) -> None:
-        gone = self._streams.pop(stream, None)
-        if gone is not None:
-            self._server.held -= len(gone.body)
-
-    def _settings(self, flags: int, payload: bytes) -> None:
-        if flags & frames.ACK:
+    def _complete(self, stream: int) -> None:
+        call = self._calls.get(stream)
+        if call is None:
             return
-        self._count_idle()
-        for name, value in frames.read_settings(payload):
-            if name == frames.INITIAL_WINDOW_SIZE:
-                if value > frames.MAX_WINDOW:
-                    raise Http2Error(frames.FLOW_CONTROL_ERROR, "a window that is too large")
-                for stream in self._streams.values():
-                    stream.window += value - self._peer_window
-                self._peer_window = value
-        self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        self._send_waiting()
-
-    def _ping(self, flags: int, payload: bytes) -> None:
-        if len(payload) != 8:
-            raise Http2Error(frames.FRAME_SIZE_ERROR, "PING of a wrong size")
-        if not flags & frames.ACK:
-            self._count_idle()
-            self._out.append(frames.frame(frames.PING, frames.ACK, 0, payload))
-
-    def _count_idle(self) -> None:
-        self._idle_frames += 1
-        if self._idle_frames > _MAX_IDLE_FRAMES:
-            raise Http2Error(frames.ENHANCE_YOUR_CALM, "too many frames without a request")
-
-    # Requests and answers
-
-    def _complete(self, stream: int, request: _Stream) -> None:
-        body = bytes(request.body)
-        self._server.held -= len(body)
-        request.body, request.complete = bytearray(), True
+        self._idle_events = 0
         try:
-            result = self._server.handler(read_message(request.call, body, self._server.limit))
+            result = self._server.handler(call.message(self._server.limit))
         except RefusedError as refused:
-            self._streams.pop(stream, None)
-            self._out.append(refusal(stream, refused))
+            self._refuse(stream, refused)
             return
-        self._idle_frames = 0
+        self._server.held -= len(call.body)
+        call.body.clear()
         if isinstance(result, bytes):
             self._answer(stream, result)
         else:
@@ -285,63 +179,58 @@ class Connection(asyncio.Protocol):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    # Answers
+
     async def _answer_later(self, stream: int, result: Awaitable[bytes]) -> None:
         try:
-            message = await result
+            self._answer(stream, await result)
         except RefusedError as refused:
-            if self._streams.pop(stream, None) is not None:
-                self._out.append(refusal(stream, refused))
-        else:
-            if stream in self._streams:
-                self._answer(stream, message)
-        self._write()
+            self._refuse(stream, refused)
+        self._flush()
 
     def _answer(self, stream: int, message: bytes) -> None:
-        head, data, trailers = answer(stream, message)
-        self._out.append(head)
-        self._unsent.append((stream, data, trailers))
-        self._send_waiting()
-
-    def _more_window(self, stream: int, more: int) -> None:
-        if more == 0:
-            raise Http2Error(frames.PROTOCOL_ERROR, "a window that does not grow")
-        self._count_idle()
-        if stream == 0:
-            self._window += more
-        elif stream in self._streams:
-            self._streams[stream].window += more
-        self._send_waiting()
+        call = self._calls.get(stream)
+        if call is not None:
+            call.answer = messages.framed(message)
+            self._send(stream, call.answer)
 
     def _send_waiting(self) -> None:
-        """Send the messages for which the client has room; there is rarely one for which it has not."""
-        kept: deque[tuple[int, bytes, bytes]] = deque()
-        while self._unsent:
-            stream, data, trailers = self._unsent.popleft()
-            request = self._streams.get(stream)
-            if request is None:
-                continue  # reset by the client
-            size = len(data) - frames.HEAD_SIZE
-            if size > self._window or size > request.window:
-                kept.append((stream, data, trailers))
-                continue
-            self._window -= size
-            del self._streams[stream]
-            self._out += (data, trailers)
-        self._unsent = kept
+        for stream, call in list(self._calls.items()):
+            if call.answer:
+                self._send(stream, call.answer)
 
-    def _write(self) -> None:
-        if self._out and self._transport is not None:
-            self._transport.write(b"".join(self._out))
-            self._out.clear()
-        if self._closing:
-            self._close_when_done()
+    def _send(self, stream: int, answer: bytes) -> None:
+        """Send an answer, unless the client has no room for it yet."""
+        with suppress(ProtocolError):  # the client gave up
+            if self._http2.local_flow_control_window(stream) < len(answer):
+                return
+            self._http2.send_headers(stream, messages.HEADERS)
+            self._http2.send_data(stream, answer)
+            self._http2.send_headers(stream, messages.TRAILERS, end_stream=True)
+        self._forget(stream)
 
-    def _close_when_done(self) -> None:
-        if not self._streams and self._transport is not None:
-            self._transport.close()
+    def _refuse(self, stream: int, refused: RefusedError) -> None:
+        self._forget(stream)
+        with suppress(ProtocolError):
+            self._http2.send_headers(stream, messages.refusal(refused), end_stream=True)
 
-    def _fail(self, code: int, message: str) -> None:
-        self._out.append(frames.goaway(self._last_stream, code, message))
-        for stream in list(self._streams):
-            self._drop(stream)
-        self._closing = True
+    def _forget(self, *streams: int) -> None:
+        for stream in streams:
+            call = self._calls.pop(stream, None)
+            if call is not None:
+                self._server.held -= len(call.body)
+
+    def _flush(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._closing and not self._calls:
+            self._http2.close_connection()
+            self._end()
+        else:
+            self._transport.write(self._http2.data_to_send())
+
+    def _end(self) -> None:
+        """Send what is to be sent, a GOAWAY at last, and close."""
+        self._forget(*self._calls)
+        self._transport.write(self._http2.data_to_send())
+        self._transport.close()

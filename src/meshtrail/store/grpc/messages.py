@@ -2,79 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from meshtrail.store.compression import gunzip
-from meshtrail.store.grpc.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame
-from meshtrail.store.grpc.hpack import Headers, encode
-from meshtrail.store.refused import MALFORMED, RefusedError, Status
+from meshtrail.store.refused import UNSUPPORTED, RefusedError, Status
+
+Headers = list[tuple[bytes, bytes]]
 
 UNIMPLEMENTED = Status(grpc=12, http=501)
 INTERNAL = Status(grpc=13, http=500)
-PREFIX_SIZE = 5  # of a message: a flag and four bytes of length
 
+_PREFIX_SIZE = 5  # of a message: a flag and four bytes of length
 _CONTENT_TYPE = (b"content-type", b"application/grpc")
-_ANSWER_HEAD = encode([(b":status", b"200"), _CONTENT_TYPE])
-_OK_TRAILERS = encode([(b"grpc-status", b"0")])
-_ACCEPTS = (b"grpc-accept-encoding", b"identity,gzip")
+HEADERS: Headers = [(b":status", b"200"), _CONTENT_TYPE]
+TRAILERS: Headers = [(b"grpc-status", b"0")]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """What the headers of a request say; `refusal` is set when the request cannot be answered."""
+    """A unary request on its way in, then its answer as far as it could not be sent."""
 
-    gzip: bool = False
-    refusal: RefusedError | None = None
-    http_status: int = 200
+    gzip: bool
+    body: bytearray = field(default_factory=bytearray)
+    answer: bytes = b""
+
+    def size(self) -> int:
+        """Bytes of the message: what its prefix says or what came, whichever is more."""
+        said = int.from_bytes(self.body[1:_PREFIX_SIZE]) if len(self.body) >= _PREFIX_SIZE else 0
+        return max(said, len(self.body) - _PREFIX_SIZE)
+
+    def message(self, limit: int) -> bytes:
+        """The message, decompressed. Raises RefusedError, also when it is over `limit` bytes."""
+        body = bytes(self.body)
+        if len(body) < _PREFIX_SIZE or int.from_bytes(body[1:_PREFIX_SIZE]) != len(body) - _PREFIX_SIZE:
+            raise RefusedError(INTERNAL, "the request is not one whole message")
+        if body[0] == 0:
+            return body[_PREFIX_SIZE:]
+        if body[0] != 1 or not self.gzip:
+            raise RefusedError(INTERNAL, "a compressed message without its grpc-encoding")
+        return gunzip(body[_PREFIX_SIZE:], limit)
 
 
-def read_headers(headers: Headers, path: bytes) -> Call:
-    """The call, which is to the method at `path` or refused."""
+def read_headers(headers: Iterable[tuple[bytes, bytes]], path: bytes) -> Call:
+    """The call, which must be to the method at `path`. Raises RefusedError."""
     fields = dict(headers)
     if fields.get(b":method") != b"POST" or not fields.get(b"content-type", b"").startswith(b"application/grpc"):
-        return Call(refusal=RefusedError(MALFORMED, "this port speaks gRPC"), http_status=415)
+        raise RefusedError(UNSUPPORTED, "this port speaks gRPC")
     if fields.get(b":path") != path:
         asked = fields.get(b":path", b"")[:100].decode("latin-1")
-        return Call(refusal=RefusedError(UNIMPLEMENTED, f"no method {asked}; there is {path.decode()}"))
+        raise RefusedError(UNIMPLEMENTED, f"no method {asked}; there is {path.decode()}")
     encoding = fields.get(b"grpc-encoding", b"identity")
     if encoding not in (b"identity", b"gzip"):
         shown = encoding[:50].decode("latin-1")
-        return Call(refusal=RefusedError(UNIMPLEMENTED, f"compression {shown!r}: send gzip or identity"))
+        raise RefusedError(UNIMPLEMENTED, f"compression {shown!r}: send gzip or identity")
     return Call(gzip=encoding == b"gzip")
 
 
-def message_size(prefix: bytes | bytearray) -> int:
-    return int.from_bytes(prefix[1:PREFIX_SIZE])
+def framed(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4) + message
 
 
-def read_message(call: Call, body: bytes, limit: int) -> bytes:
-    """The one message of a unary request. Raises RefusedError."""
-    if len(body) < PREFIX_SIZE or message_size(body) != len(body) - PREFIX_SIZE:
-        raise RefusedError(INTERNAL, "the request is not one whole message")
-    data = body[PREFIX_SIZE:]
-    if body[0] == 0:
-        return data
-    if body[0] != 1 or not call.gzip:
-        raise RefusedError(INTERNAL, "a compressed message without its grpc-encoding")
-    return gunzip(data, limit)
-
-
-def answer(stream: int, message: bytes) -> tuple[bytes, bytes, bytes]:
-    """Headers, message, trailers, as frames; the middle one counts for flow control."""
-    data = b"\0" + len(message).to_bytes(4) + message
-    return (
-        frame(HEADERS, END_HEADERS, stream, _ANSWER_HEAD),
-        frame(DATA, 0, stream, data),
-        frame(HEADERS, END_HEADERS | END_STREAM, stream, _OK_TRAILERS),
-    )
-
-
-def refusal(stream: int, refused: RefusedError, http_status: int = 200) -> bytes:
+def refusal(refused: RefusedError) -> Headers:
     """An answer of trailers alone."""
-    fields = [(b":status", str(http_status).encode()), _CONTENT_TYPE]
-    fields += [(b"grpc-status", str(refused.status.grpc).encode())]
-    fields += [(b"grpc-message", quote(refused.message, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}").encode())]
-    if refused.status is UNIMPLEMENTED:
-        fields.append(_ACCEPTS)
-    return frame(HEADERS, END_HEADERS | END_STREAM, stream, encode(fields))
+    shown = quote(refused.message, safe=" !\"#$&'()*+,/:;<=>?@[\\]^`{|}")
+    status = [(b"grpc-status", str(refused.status.grpc).encode()), (b"grpc-message", shown.encode())]
+    accepts = [(b"grpc-accept-encoding", b"identity,gzip")] if refused.status is UNIMPLEMENTED else []
+    http_status = b"415" if refused.status is UNSUPPORTED else b"200"
+    return [(b":status", http_status), _CONTENT_TYPE, *status, *accepts]

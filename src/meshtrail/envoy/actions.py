@@ -19,6 +19,8 @@ REDIRECT_CODES = {
     308: "PERMANENT_REDIRECT",
 }
 FAULT_FILTER = "envoy.filters.http.fault"
+NO_TIMEOUT = "0s"
+"""A route's timeout that never ends a request."""
 
 
 def default_retry_policy() -> Config:
@@ -123,8 +125,16 @@ def forward(mesh: Mesh, namespace: str, route: kinds.HttpRoute, listener_port: i
 
 
 def grpc_timeout(timeout: str) -> Config:
-    """How far a client's grpc-timeout counts. istiod says it as max_grpc_timeout, which Envoy 1.40 warns about."""
-    return {"max_stream_duration": {"grpc_timeout_header_max": timeout}}
+    """How far a client's grpc-timeout counts: no longer than `timeout`, as far as it likes when that is `0s`.
+
+    istiod writes `max_grpc_timeout`. Envoy calls that deprecated, in a log line for each route, but with the newer
+    field it does not keep to the route's own timeout (envoy issue 15530); so that one is for routes without a timeout.
+    """
+    return (
+        {"max_stream_duration": {"grpc_timeout_header_max": timeout}}
+        if timeout == NO_TIMEOUT
+        else {"max_grpc_timeout": timeout}
+    )
 
 
 def _rewrite(rewrite: kinds.Rewrite | None) -> Config:

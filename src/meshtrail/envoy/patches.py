@@ -77,7 +77,16 @@ def _patch_host(host: Config, patch: kinds.RoutePatch) -> Config:
     if patch.operation == "INSERT_FIRST":
         return {**host, "routes": [value, *host["routes"]]}
     routes = [
-        merge(route, value) if not patch.route_name or patch.route_name == route.get("name", "") else route
+        _patch_route(route, value) if not patch.route_name or patch.route_name == route.get("name", "") else route
         for route in host["routes"]
     ]
     return {**host, "routes": routes}
+
+
+def _patch_route(route: Config, value: Config) -> Config:
+    """The merged route; one that gets a timeout keeps to it, which Envoy does not beside our `max_stream_duration`."""
+    result = merge(route, value)
+    own = route.get("route", {}).get("max_stream_duration", {})
+    if "timeout" in value.get("route", {}) and list(own) == ["grpc_timeout_header_max"]:
+        result["route"] = {name: item for name, item in result["route"].items() if name != "max_stream_duration"}
+    return result

@@ -59,9 +59,9 @@ def default_route(mesh: Mesh, service: MeshService, port: MeshPort) -> Config:
     match: Config = {"prefix": "/"}
     action: Config = {
         "cluster": cluster,
-        "timeout": "0s",
+        "timeout": actions.NO_TIMEOUT,
         "retry_policy": actions.default_retry_policy(),
-        **actions.grpc_timeout("0s"),
+        **actions.grpc_timeout(actions.NO_TIMEOUT),
     }
     hashed = actions.destination_hash(mesh, service.fqdn)
     if hashed:

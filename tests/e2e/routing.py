@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import ssl
 import time
@@ -115,6 +116,13 @@ class Routing:
                 return found if len(found) >= number else []
 
             return eventually(look, what=f"{number} spans of {service}")
+
+    def counter(self, proxy: str, name: str) -> int:
+        """One of an Envoy's statistics, 0 when nothing was counted yet."""
+        socket = f"{self.mesh.run_folder}/{proxy}/admin.sock"
+        with httpx.Client(transport=httpx.HTTPTransport(uds=socket, verify=NO_TLS)) as client:
+            text = client.get("http://envoy/stats", params={"filter": f"^{re.escape(name)}$"}).text
+        return int(text.rpartition(": ")[2] or 0)
 
     def tell(self, pod: str, path: str, text: str) -> None:
         """Ask a pod's process itself, past every proxy."""

@@ -57,7 +57,7 @@ def test_without_a_sidecar_the_process_itself_is_reached(tmp_path: Path) -> None
 
 
 def test_the_collector_is_the_store(tmp_path: Path) -> None:
-    variable = '{name: OTEL, value: "http://jaeger-collector.istio-system:4318"}, {name: PORT'
+    variable = '{name: OTEL, value: "http://jaeger-collector.istio-system:4318"}\n            - {name: PORT'
     direct = "annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: '4317,4318'}, labels: {app: backend"
     text = BACKEND.replace("{name: PORT", variable)
     mesh = mesh_of(tmp_path, text.replace("labels: {app: backend", direct))

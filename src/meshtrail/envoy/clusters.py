@@ -102,16 +102,20 @@ def _outbound(
 
 
 def _generation(mesh: Mesh, service: MeshService) -> Config:
-    """A mark that changes with the tracing of the receiving sidecars.
+    """A mark that changes with the listeners of the receiving sidecars: with their tracing, or HTTP becoming TCP.
 
-    A listener whose tracing changes goes on serving its open connections as before until they end. With the cluster
-    changed too, the callers' idle connections are closed at once, and the next request meets the new settings.
+    A listener that changes goes on serving its open connections as before until they end. With the cluster changed
+    too, the callers' idle connections are closed at once, and the next request meets the new settings.
     """
-    tracing = [repr(mesh.tracing_for(mesh.workloads[key], "inbound")) for key in service.workloads]
-    if not tracing:
+    receivers = [mesh.workloads[key] for key in service.workloads]
+    settings = [
+        repr((mesh.tracing_for(receiver, "inbound"), [(port.port, port.protocol) for port in receiver.inbound]))
+        for receiver in receivers
+    ]
+    if not settings:
         return {}
-    mark = hashlib.blake2b("\n".join(tracing).encode(), digest_size=6).hexdigest()
-    return {"metadata": {"filter_metadata": {"meshtrail": {"tracing": mark}}}}
+    mark = hashlib.blake2b("\n".join(settings).encode(), digest_size=6).hexdigest()
+    return {"metadata": {"filter_metadata": {"meshtrail": {"receivers": mark}}}}
 
 
 def _endpoints(

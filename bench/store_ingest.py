@@ -3,7 +3,8 @@
 Spans as Envoy makes them (20 attributes), in requests of 5 (what a sidecar sends) and of 512 (what an SDK may send), by
 one client process with 16 requests in flight. The peer is a receiver that does nothing, on grpcio and uvicorn: what any
 handler on these libraries could reach at best. `per core` is spans per second of CPU time that the receiver used, which
-noise on the machine and a slow client touch less than the rate on the clock.
+noise on the machine and a slow client touch less than the rate on the clock; `of nothing` is its ratio. MiB is resident
+memory.
 """
 
 from __future__ import annotations
@@ -188,7 +189,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (12 of them)")
     seconds = parser.parse_args().seconds
-    table = Table("transport", "spans a request", "receiver", "spans/s", "per core", "target", "of nothing", "RSS MiB")
+    table = Table(title="Ingest of the trace store, against a receiver that does nothing")
+    for column in ("transport", "receiver", "spans a request", "spans/s", "per core", "target", "of nothing", "MiB"):
+        table.add_column(column, justify="left" if column in ("transport", "receiver") else "right")
     loads: list[tuple[str, Callable[[Receiver, int, float], tuple[int, float]]]] = [
         ("OTLP gRPC", load_grpc),
         ("OTLP HTTP", load_http),
@@ -207,7 +210,7 @@ def main() -> None:
                 with receiver("store", commands["store"]) as store:
                     load(store, spans, 0.3)
                     _row(table, transport, spans, store, _measure(store, load, spans, seconds), peer)
-    Console().print(table)
+    Console(width=None if Console().is_terminal else 100).print(table)
 
 
 def _measure(
@@ -225,7 +228,7 @@ def _row(
     rate, per_core = rates
     ratio = f"{per_core / peer[1]:.2f}"
     table.add_row(
-        transport, str(spans), target.name, f"{rate:,.0f}", f"{per_core:,.0f}", goal, ratio, f"{target.rss_mib():.0f}"
+        transport, target.name, str(spans), f"{rate:,.0f}", f"{per_core:,.0f}", goal, ratio, f"{target.rss_mib():.0f}"
     )
 
 

@@ -37,7 +37,9 @@ def main() -> None:
         begin = time.perf_counter()
         filled = _fill(store.http, options.traces)
         took = time.perf_counter() - begin
-        table = Table("question", "median ms", "p99 ms", "target ms", "of nothing")
+        table = Table(title=f"Questions to a store of {len(filled):,} traces")
+        for column in ("question", "median ms", "p99 ms", "target ms", "of nothing"):
+            table.add_column(column, justify="left" if column == "question" else "right")
         chosen = random.Random(1).choices(filled, k=options.questions)
         start, end = "2020-01-01T00:00:00Z", "2040-01-01T00:00:00Z"
         search = "service=frontend.default"
@@ -66,7 +68,7 @@ def main() -> None:
             median, late = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
             nothing = nothing or median
             table.add_row(name, f"{median:.2f}", f"{late:.2f}", target, f"{median / nothing:.1f}")
-        console = Console()
+        console = Console(width=None if Console().is_terminal else 100)
         console.print(table)
         console.print(
             f"{len(filled):,} traces of {_PER_TRACE} spans, filled in {took:.0f} s, RSS {store.rss_mib():.0f} MiB"

@@ -147,6 +147,19 @@ def test_a_replica_that_answers_5xx_is_left_out_and_comes_back(mesh: Routing) ->
         assert {mesh.pod("echo") for _ in range(4)} == REPLICAS
 
 
+def test_less_than_a_whole_replica_is_never_left_out(mesh: Routing) -> None:
+    """Half of two replicas may be left out, and Envoy's default of 10 % is none of them: the mesh warns of it."""
+    for percent, failed in (({"maxEjectionPercent": 50}, 1), ({}, 10)):
+        outliers = {"consecutive5xxErrors": 1, "interval": "0.1s", "baseEjectionTime": "60s", **percent}
+        rule = subsets("echo", "v1", loadBalancer={"simple": "ROUND_ROBIN"}, outlierDetection=outliers)
+        with mesh.laid(rule, V1):
+            mesh.tell("echo-v1-0", "/failing", "1")
+            try:
+                assert Counter(mesh.get(host="echo").status_code for _ in range(20)) == {503: failed, 200: 20 - failed}
+            finally:
+                mesh.tell("echo-v1-0", "/failing", "0")
+
+
 def test_a_subset_that_no_pod_has_answers_503_and_says_so_in_the_trace(mesh: Routing) -> None:
     with mesh.laid(subsets("echo", "v9"), at_gateway("echo", {"route": [destination("echo", "v9")]})):
         status, trace = mesh.traced(1, host="echo")

@@ -22,6 +22,9 @@ metadata: {name: mesh, namespace: istio-system}
 spec: {tracing: [{providers: [{name: jaeger}], randomSamplingPercentage: 100}]}
 """
 
+# Only named, never made; short, because the path of a unix socket has at most 108 characters.
+RUN_FOLDER = Path("run")
+
 
 def numbered(mesh: Mesh) -> Addresses:
     """Addresses that are never listened on, the same for every run."""
@@ -48,7 +51,7 @@ def mesh_of(folder: Path, *configurations: str, lenient: bool = False) -> Mesh:
 
 def proxies(folder: Path, *configurations: str) -> dict[str, ProxyConfig]:
     mesh = mesh_of(folder, *configurations)
-    return generate(mesh, numbered(mesh), run_dir=folder / "run")
+    return generate(mesh, numbered(mesh), run_dir=RUN_FOLDER)
 
 
 def virtual_service(http: list[object], *, host: str = "backend", gateways: list[str] | None = None) -> str:

@@ -16,7 +16,7 @@ SCRIPTS := scripts/form-diff scripts/record-picture
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test check format bench picture docs clean
+.PHONY: help demo up test test-soak check format bench picture docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ up: $(READY) ## Start the mesh and leave it running (ARGS="--form backend=otel",
 
 test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-soak: $(READY) ## Run the tests under minutes of load: 10,000 requests, 100 edits
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/ruff check . $(SCRIPTS)

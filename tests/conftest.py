@@ -1,4 +1,8 @@
-"""What every test gets: a place of its own for the state of meshes, so that none of the user's is touched."""
+"""What every test gets: a place of its own for the state of meshes, so that none of the user's is touched.
+
+And what pytest-xdist gets: tests that share a fixture of their module stay on one worker, since each worker would start
+the mesh or the service behind it anew.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,23 @@ import pytest
 # Set at import, before any fixture: meshes that modules start inherit it. One folder for each xdist worker.
 STATE = tempfile.mkdtemp(prefix="meshtrail-tests-")
 os.environ["MESHTRAIL_STATE"] = STATE
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and not item.get_closest_marker("xdist_group"):
+            shared = _shared_fixtures(item)
+            if shared:
+                item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{'-'.join(shared)}"))
+
+
+def _shared_fixtures(item: pytest.Function) -> list[str]:
+    """The module's fixtures that a test uses, each with the number of its parameter if it has several."""
+    definitions = item._fixtureinfo.name2fixturedefs
+    names = [name for name, found in definitions.items() if found[-1].scope == "module"]
+    callspec = getattr(item, "callspec", None)
+    return sorted(f"{name}{callspec.indices.get(name, '')}" if callspec else name for name in names)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,7 @@ from meshtrail.local.state import RunningMesh
 REQUESTS = 10_000
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(280)
 def test_ten_thousand_requests_give_ten_thousand_complete_traces() -> None:
     with running_mesh() as mesh:

@@ -18,10 +18,7 @@ READS = {"otlp": {"w3c"}, "b3": {"b3"}, "b3-w3c": {"b3", "w3c"}}
 ENDS = {"frontend": 3, "backend": 5, "database": 7}
 
 
-# One mesh for all tests of a provider: they stay on one worker.
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"plain-{name}")) for name in PROVIDERS]
-)
+@pytest.fixture(scope="module", params=list(PROVIDERS))
 def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

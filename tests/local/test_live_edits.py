@@ -87,6 +87,7 @@ def in_two_halves(path: Path, text: str) -> None:
         file.write(text[-40:])
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(180)
 def test_a_hundred_edits_under_load_lose_no_request(mesh: RunningMesh, root: Path, client: httpx.Client) -> None:
     path = root / "istio/three-tier/frontend.yaml"

@@ -9,6 +9,7 @@ import sys
 BENCHMARKS = {
     "start": "bench.mesh_start",
     "hop": "bench.hop_cost",
+    "capacity": "bench.capacity",
     "ingest": "bench.store_ingest",
     "query": "bench.store_query",
 }

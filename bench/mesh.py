@@ -84,6 +84,12 @@ def pss_mb(pid: int) -> float:
     raise SystemExit(f"no Pss for process {pid}")
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far, user and system; Linux only."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def spread(values: list[float]) -> tuple[float, float, float]:
     """Minimum, median and maximum."""
     return min(values), statistics.median(values), max(values)

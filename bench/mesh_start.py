@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.mesh import get_json, latencies, mesh, pss_mb, spread
+from bench.mesh import cpu_seconds, get_json, latencies, mesh, pss_mb, spread
 
 ROUNDS = 5
 SPANS = 7
@@ -19,10 +19,12 @@ TARGETS = {"gateway ready": 3.0, "first complete trace": 4.0, "memory": 350.0}
 def main() -> None:
     ready, traced, weights = [], [], []
     parts: dict[str, list[float]] = {}
+    work: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for round_ in range(ROUNDS + 1):
             begin = time.perf_counter()
             with mesh("start", folder=Path(folder)) as running:
+                spent = {name: cpu_seconds(pid) for name, pid in running.pids().items()}
                 latencies(running.gateway, 1)
                 deadline = time.monotonic() + 20
                 while not any(len(trace["spans"]) == SPANS for trace in traces(running.status["jaeger"])):
@@ -37,8 +39,9 @@ def main() -> None:
                 latencies(running.gateway, 200)
                 now = {name: pss_mb(pid) for name, pid in running.pids().items()}
                 weights.append(sum(now.values()))
-                for name, megabytes in now.items():
-                    parts.setdefault(name, []).append(megabytes)
+                for name in now:
+                    parts.setdefault(name, []).append(now[name])
+                    work.setdefault(name, []).append(spent[name])
 
     table = Table(title=f"Start and memory of the three-tier mesh, plain form ({ROUNDS} runs)")
     for column in ("figure", "min", "median", "max", "target", "median / target"):
@@ -51,13 +54,14 @@ def main() -> None:
     console = Console(width=None if Console().is_terminal else 100)
     console.print(table)
 
-    table = Table(title="Where the memory is (PSS after 200 requests)")
-    table.add_column("process")
-    table.add_column("MB", justify="right")
-    table.add_column("share", justify="right")
-    total = spread(weights)[1]
-    for name, values in sorted(parts.items(), key=lambda item: -spread(item[1])[1]):
-        table.add_row(name, f"{spread(values)[1]:.1f}", f"{spread(values)[1] / total:.0%}")
+    table = Table(title="Where it goes: processor time until the gateway is ready, PSS after 200 requests")
+    for column in ("process", "CPU s", "share", "MB", "share"):
+        table.add_column(column, justify="left" if column == "process" else "right")
+    total_cpu, total_mb = (sum(spread(values)[1] for values in kind.values()) for kind in (work, parts))
+    for name in sorted(parts, key=lambda name: -spread(parts[name])[1]):
+        cpu, megabytes = spread(work[name])[1], spread(parts[name])[1]
+        table.add_row(name, f"{cpu:.2f}", f"{cpu / total_cpu:.0%}", f"{megabytes:.1f}", f"{megabytes / total_mb:.0%}")
+    table.add_row("all", f"{total_cpu:.2f}", "", f"{total_mb:.1f}", "")
     console.print(table)
 
 

@@ -253,3 +253,17 @@ def test_what_is_no_kustomization(tmp_path: Path, text: str) -> None:
     (tmp_path / "kustomization.yaml").write_text(text)
     with pytest.raises(ManifestError, match=r"kustomization\.yaml"):
         load([tmp_path])
+
+
+def test_a_file_that_cannot_be_read_is_the_error_not_the_patch_that_misses_its_object(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("kind: [\n")
+    component = tmp_path / "component"
+    component.mkdir()
+    (component / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches: [{path: patch.yaml}]\n"
+    )
+    (component / "patch.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: backend}\n")
+    (tmp_path / "kustomization.yaml").write_text("resources: [base.yaml]\ncomponents: [component]\n")
+    with pytest.raises(ManifestError) as caught:
+        load([tmp_path])
+    assert [Path(problem.file).name for problem in caught.value.problems] == ["base.yaml"]

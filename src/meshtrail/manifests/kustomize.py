@@ -139,6 +139,8 @@ class _Kustomization:
 
     def build(self, inherited: list[Map]) -> list[Map]:
         objects = [*inherited, *self.resources(), *self.generators()]
+        # Before the components: that a patch misses an object which could not be read would hide the reason.
+        self.stop()
         refuse_twice(objects)
         for value in self.fields.items("components"):
             folder = below(self.folder, value)

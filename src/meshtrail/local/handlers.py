@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import traceback
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshtrail.errors import ManifestError, MeshtrailError, Warnings
 from meshtrail.local import objects
 from meshtrail.local.control import Handler
+from meshtrail.local.rollout import new_listeners
 from meshtrail.local.sources import Source, read_sent, read_source
 from meshtrail.local.watch import Watcher, settle
 from meshtrail.manifests import Manifests
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 # Seconds that files must stay the same: before they are read, and before what looks half written is believed.
 QUIET = 0.03
 HALF_WRITTEN = 0.15
+# Seconds after which a service lets go of a connection that it does not use (services/common: keepalive_expiry), and a
+# little. Until then its next request would meet the listener that was.
+CONNECTIONS_GO = 1.1
 
 
 def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
@@ -41,10 +46,13 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
             assert mesh.current is not None
             manifests, changes = verb(mesh.current.manifests, read(body, warnings))
             if any(change.verb != "unchanged" for change in changes):
+                old = mesh.current.proxies
                 new = await mesh.change_to(manifests, lenient=bool(body.get("lenient")))
                 for change in changes:
                     mesh.say("apply", str(change))
                 noted = [*map(str, warnings.problems), *new.warnings]
+                if new_listeners(old, new.proxies):
+                    await asyncio.sleep(CONNECTIONS_GO)
             else:
                 noted = [str(problem) for problem in warnings.problems]
         return {"changes": [str(change) for change in changes], "warnings": list(dict.fromkeys(noted))}

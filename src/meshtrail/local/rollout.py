@@ -78,6 +78,11 @@ async def roll_out(old: Mapping[str, ProxyConfig], new: Mapping[str, ProxyConfig
     return changed
 
 
+def new_listeners(old: Mapping[str, ProxyConfig], new: Mapping[str, ProxyConfig]) -> bool:
+    """Whether a proxy that is in both got other listeners: open connections keep those that were."""
+    return any(new[name].listeners != old[name].listeners for name in new if name in old)
+
+
 async def _each(names: Iterable[str], act: Callable[[str], Awaitable[None]]) -> None:
     results = await asyncio.gather(*(act(name) for name in names), return_exceptions=True)
     for result in results:

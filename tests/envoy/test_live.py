@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.envoy.support import TELEMETRY, virtual_service
 from tests.parity import cluster, compare
-from tests.parity.stand_in import StandIn
+from tests.parity.stand_in import StandIn, stand_ins
 
 from meshtrail.envoy import generate, write
 from meshtrail.mesh import build
@@ -30,10 +30,8 @@ def trace_store() -> Iterator[cluster.Store]:
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Mapping[str, StandIn]]:
-    stand_ins = {name: StandIn() for name in ("frontend", "backend", "database")}
-    yield stand_ins
-    for stand_in in stand_ins.values():
-        stand_in.close()
+    with stand_ins() as running:
+        yield running
 
 
 def telemetry(text: str) -> str:

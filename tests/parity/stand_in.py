@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 W3C = ("traceparent", "tracestate", "baggage")
@@ -82,3 +83,14 @@ class StandIn:
                 return
 
         return Handler
+
+
+@contextmanager
+def stand_ins() -> Iterator[Mapping[str, StandIn]]:
+    """The three services of the recordings, by name."""
+    services = {name: StandIn() for name in ("frontend", "backend", "database")}
+    try:
+        yield services
+    finally:
+        for service in services.values():
+            service.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.parity import cluster, compare
-from tests.parity.stand_in import StandIn
+from tests.parity.stand_in import StandIn, stand_ins
 
 SITUATIONS = sorted(path.stem for path in cluster.RECORDED.glob("*.json"))
 
@@ -22,10 +22,8 @@ def trace_store() -> Iterator[cluster.Store]:
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Mapping[str, StandIn]]:
-    stand_ins = {name: StandIn() for name in ("frontend", "backend", "database")}
-    yield stand_ins
-    for stand_in in stand_ins.values():
-        stand_in.close()
+    with stand_ins() as running:
+        yield running
 
 
 def reached(recorded: Mapping[str, Any]) -> tuple[str, ...]:

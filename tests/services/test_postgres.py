@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.services.harness import DATABASE, FORMS, Collector, Process, wait_for
+from tests.support.absent import absent
 
 PASSWORD = "hunter2"
 each_form = pytest.mark.parametrize("form", FORMS)
@@ -82,22 +83,16 @@ class Postgres:
             connection.execute(statement.encode())
 
 
-def _absent(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
     candidates = [Path(found).parent for name in ("postgres",) if (found := shutil.which(name))]
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     programs = next((path for path in candidates if (path / "initdb").exists() and (path / "postgres").exists()), None)
     if programs is None:
-        _absent("no PostgreSQL server on this machine (initdb and postgres)")
+        absent("no PostgreSQL server on this machine (initdb and postgres)")
     assert programs is not None
     if os.geteuid() == 0 and not shutil.which("setpriv"):
-        _absent("PostgreSQL does not run as root, and there is no setpriv")
+        absent("PostgreSQL does not run as root, and there is no setpriv")
     with tempfile.TemporaryDirectory(prefix="meshtrail-pg-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)
         postgres = Postgres(Path(folder), programs)

@@ -16,10 +16,10 @@ SCRIPTS := scripts/form-diff scripts/record-picture
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-soak check format bench picture docs clean
+.PHONY: help demo up test test-soak test-compose test-cluster check format bench picture docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS="--once", "--form otel", ...)
 	@$(BIN)/meshtrail demo $(ARGS)
@@ -32,6 +32,12 @@ test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
 
 test-soak: $(READY) ## Run the tests under minutes of load: 10,000 requests, 100 edits
 	$(BIN)/python -m pytest -m soak $(ARGS)
+
+test-compose: $(READY) ## Run the tests that need a Docker daemon: images, docker compose
+	$(BIN)/python -m pytest -m compose $(ARGS)
+
+test-cluster: $(READY) ## Run the tests on the cluster that kubectl points at (Istio and Jaeger installed)
+	$(BIN)/python -m pytest -m cluster $(ARGS)
 
 check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/ruff check . $(SCRIPTS)

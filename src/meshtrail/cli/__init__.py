@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("meshtrail.cli.down", "Stop a detached mesh."),
     "status": ("meshtrail.cli.status", "Show addresses and processes of a running mesh."),
     "load": ("meshtrail.cli.load", "Send requests, bounded in rate, time and count."),
+    "verify": ("meshtrail.cli.verify", "Check that a mesh gives complete traces; for scripts."),
     "trace": ("meshtrail.cli.trace", "Draw traces in the terminal."),
     "propagation": ("meshtrail.cli.propagation", "Show or switch header propagation of a service."),
     "apply": ("meshtrail.cli.apply", "Lay manifests over a running mesh."),

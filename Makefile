@@ -45,7 +45,7 @@ check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/mypy
 	$(BIN)/mypy --scripts-are-modules $(SCRIPTS)
 	$(BIN)/yamllint --strict .
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck .ci/run .ci/docker-compose
 
 format: $(READY) ## Format the Python sources
 	$(BIN)/ruff check --fix . $(SCRIPTS)

@@ -80,7 +80,7 @@ def tcp(service: str) -> str:
 def test_a_namespace_without_injection_leaves_the_gateway_s_spans(whole: Routing) -> None:
     assert whole.apply(NO_LABEL) == ["namespace/meshtrail configured"]
     settled(whole, CHAIN[:2])
-    assert whole.delete(NO_LABEL) == ["namespace/meshtrail deleted (k8s/overlays/dev/namespace.yaml holds again)"]
+    assert whole.delete(NO_LABEL) == ["namespace/meshtrail deleted (k8s/base/namespace/namespace.yaml holds again)"]
 
 
 @pytest.mark.parametrize("how", ["label", "annotation"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from meshtrail.envoy.clusters import socket_address
+from meshtrail.envoy.places import Endpoint
 from meshtrail.envoy.proxy import TYPE, Config
 
 FLUSH_SPANS = 512
@@ -11,13 +13,16 @@ FLUSH_MILLISECONDS = 100
 MAX_CONNECTIONS = 10_000
 
 
-def bootstrap(name: str, node_id: str, service_cluster: str, run_dir: Path) -> Config:
-    """The bootstrap of the proxy `name`, whose files lie in `run_dir/<name>`."""
+def bootstrap(name: str, node_id: str, service_cluster: str, run_dir: Path, admin: Endpoint | None = None) -> Config:
+    """The bootstrap of the proxy `name`, whose files lie in `run_dir/<name>`.
+
+    The admin interface is at `admin`, else a socket in the file system: no web page, and no other user, reaches that.
+    """
     folder = run_dir / name
+    socket = {"pipe": {"path": str(folder / "admin.sock"), "mode": 0o600}}
     return {
         "node": {"id": node_id, "cluster": service_cluster},
-        # A socket in the file system: no web page, and no other user, reaches it.
-        "admin": {"address": {"pipe": {"path": str(folder / "admin.sock"), "mode": 0o600}}},
+        "admin": {"address": socket_address(admin) if admin else socket},
         "dynamic_resources": {
             "cds_config": watched(folder, "cds.json"),
             "lds_config": watched(folder, "lds.json"),

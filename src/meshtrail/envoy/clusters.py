@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
@@ -128,19 +129,25 @@ def _endpoints(
 ) -> Config:
     entry = service.external
     if entry is None:
-        return {
-            "type": "STATIC",
-            "load_assignment": load_assignment(name, targets(mesh, addresses, service, port, labels)),
-        }
-    number = port.target if isinstance(port.target, int) else port.number
-    hosts = entry.endpoints or (service.fqdn,)
-    resolution = "STATIC" if entry.resolution == "STATIC" else "STRICT_DNS"
-    dns = {"dns_lookup_family": "V4_ONLY"} if resolution == "STRICT_DNS" else {}
+        endpoints = targets(mesh, addresses, service, port, labels)
+        by_name = not all(is_address(endpoint.host) for endpoint in endpoints)
+    else:
+        number = port.target if isinstance(port.target, int) else port.number
+        endpoints = [Endpoint(host, number) for host in entry.endpoints or (service.fqdn,)]
+        by_name = entry.resolution != "STATIC"
     return {
-        "type": resolution,
-        **dns,
-        "load_assignment": load_assignment(name, [Endpoint(host, number) for host in hosts]),
+        **({"type": "STRICT_DNS", "dns_lookup_family": "V4_ONLY"} if by_name else {"type": "STATIC"}),
+        "load_assignment": load_assignment(name, endpoints),
     }
+
+
+def is_address(host: str) -> bool:
+    """Whether `host` is an IP address, not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def load_assignment(name: str, endpoints: list[Endpoint]) -> Config:

@@ -6,6 +6,7 @@ from meshtrail.envoy.places import Addresses, Endpoint, Pod, targets
 from meshtrail.mesh import Mesh, Reference, Workload
 from meshtrail.mesh.environment import resolve
 
+LOOPBACK = "127.0.0.1"
 CONTROL_PORT = 8090
 """The container port of the propagation switch, which never goes through a sidecar."""
 
@@ -15,18 +16,21 @@ def environment(mesh: Mesh, pod: Pod, addresses: Addresses) -> dict[str, str]:
     workload = mesh.workloads[pod.workload_key]
     values, _ = resolve(workload.deployment, pod.name, mesh.config_maps)
     values["HOSTNAME"] = pod.name
-    values["HOST"] = "127.0.0.1"
+    values["HOST"] = LOOPBACK
     for reference in workload.references:
         endpoint = _target(mesh, workload, pod, reference, addresses)
         if endpoint is not None:
             values[reference.variable] = f"{reference.prefix}{endpoint}{reference.suffix}"
     served = [port for port in workload.ports if port != CONTROL_PORT]
     if served:
-        values["PORT"] = str(addresses.app[(pod.name, served[0])].port)
+        values |= _listening("", addresses.app[(pod.name, served[0])])
     if CONTROL_PORT in workload.ports:
-        values["CONTROL_HOST"] = "127.0.0.1"
-        values["CONTROL_PORT"] = str(addresses.app[(pod.name, CONTROL_PORT)].port)
+        values |= _listening("CONTROL_", addresses.app[(pod.name, CONTROL_PORT)])
     return values
+
+
+def _listening(prefix: str, endpoint: Endpoint) -> dict[str, str]:
+    return {f"{prefix}HOST": endpoint.listen_host, f"{prefix}PORT": str(endpoint.port)}
 
 
 def _target(mesh: Mesh, workload: Workload, pod: Pod, reference: Reference, addresses: Addresses) -> Endpoint | None:

@@ -6,26 +6,36 @@ from pathlib import Path
 
 from meshtrail.envoy import clusters, listeners, patches, routes
 from meshtrail.envoy.bootstrap import bootstrap
-from meshtrail.envoy.places import Addresses, Pod
+from meshtrail.envoy.places import Addresses, Endpoint, Pod
 from meshtrail.envoy.proxy import Config, ProxyConfig
 from meshtrail.mesh import GatewayProxy, Mesh, Workload, names
 
 
-def generate(mesh: Mesh, addresses: Addresses, *, run_dir: Path) -> dict[str, ProxyConfig]:
-    """A ProxyConfig for each gateway and each injected pod, by proxy name; its files belong in `run_dir/<name>`."""
+def generate(
+    mesh: Mesh, addresses: Addresses, *, run_dir: Path, admin: Endpoint | None = None
+) -> dict[str, ProxyConfig]:
+    """A ProxyConfig for each gateway and each injected pod, by proxy name; its files belong in `run_dir/<name>`.
+
+    `admin` is where each listens for administration, None: a socket in its folder.
+    """
     shared = clusters.outbound_clusters(mesh, addresses)
     result: dict[str, ProxyConfig] = {}
     for gateway in mesh.gateways:
-        result[gateway.name] = _gateway(mesh, gateway, addresses, shared, run_dir)
+        result[gateway.name] = _gateway(mesh, gateway, addresses, shared, run_dir, admin)
     for pod in addresses.pods:
         workload = mesh.workloads[pod.workload_key]
         if workload.injected:
-            result[pod.name] = _sidecar(mesh, workload, pod, addresses, shared, run_dir)
+            result[pod.name] = _sidecar(mesh, workload, pod, addresses, shared, run_dir, admin)
     return result
 
 
 def _gateway(
-    mesh: Mesh, gateway: GatewayProxy, addresses: Addresses, shared: list[Config], run_dir: Path
+    mesh: Mesh,
+    gateway: GatewayProxy,
+    addresses: Addresses,
+    shared: list[Config],
+    run_dir: Path,
+    admin: Endpoint | None,
 ) -> ProxyConfig:
     folder = run_dir / gateway.name
     built: list[Config] = []
@@ -48,7 +58,7 @@ def _gateway(
         kind="gateway",
         service_cluster=gateway.service_name,
         node_id=node_id,
-        bootstrap=bootstrap(gateway.name, node_id, gateway.service_name, run_dir),
+        bootstrap=bootstrap(gateway.name, node_id, gateway.service_name, run_dir, admin),
         listeners=built,
         routes=tables,
         clusters=shared,
@@ -56,7 +66,13 @@ def _gateway(
 
 
 def _sidecar(
-    mesh: Mesh, workload: Workload, pod: Pod, addresses: Addresses, shared: list[Config], run_dir: Path
+    mesh: Mesh,
+    workload: Workload,
+    pod: Pod,
+    addresses: Addresses,
+    shared: list[Config],
+    run_dir: Path,
+    admin: Endpoint | None,
 ) -> ProxyConfig:
     folder = run_dir / pod.name
     built: list[Config] = []
@@ -105,7 +121,7 @@ def _sidecar(
         kind="sidecar",
         service_cluster=workload.service_name,
         node_id=node_id,
-        bootstrap=bootstrap(pod.name, node_id, workload.service_name, run_dir),
+        bootstrap=bootstrap(pod.name, node_id, workload.service_name, run_dir, admin),
         listeners=built,
         routes=tables,
         clusters=[*own, *shared],

@@ -9,7 +9,7 @@ from pathlib import Path
 from meshtrail.envoy.bootstrap import watched
 from meshtrail.envoy.clusters import cluster_name, inbound_name, socket_address
 from meshtrail.envoy.places import Endpoint
-from meshtrail.envoy.proxy import TYPE, Config
+from meshtrail.envoy.proxy import TYPE, Config, route_file
 from meshtrail.envoy.tracers import request_id_extension, tracing
 from meshtrail.mesh import GatewayListener, GatewayProxy, InboundPort, Mesh, MeshPort, MeshService, Workload
 
@@ -77,7 +77,7 @@ def gateway(
 def _listener(name: str, endpoint: Endpoint, direction: str, filters: list[Config]) -> Config:
     return {
         "name": name,
-        "address": socket_address(endpoint),
+        "address": socket_address(Endpoint(endpoint.listen_host, endpoint.port)),
         "filter_chains": [{"filters": filters, "transport_socket_connect_timeout": "15s"}],
         "traffic_direction": direction,
     }
@@ -96,7 +96,7 @@ def _tcp(cluster: str) -> list[Config]:
 
 
 def _rds(name: str, folder: Path) -> Config:
-    return {"rds": {"config_source": watched(folder / "rds", f"{name}.json"), "route_config_name": name}}
+    return {"rds": {"config_source": watched(folder / "rds", route_file(name)), "route_config_name": name}}
 
 
 def _manager(mesh: Mesh, proxy: Workload | GatewayProxy, direction: str, stat_prefix: str) -> Config:

@@ -10,8 +10,15 @@ from meshtrail.mesh import Mesh, MeshPort, MeshService, WorkloadKey
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
+    """Where something is reached; `bind` is the address that it listens on, where that is another one."""
+
     host: str
     port: int
+    bind: str = ""
+
+    @property
+    def listen_host(self) -> str:
+        return self.bind or self.host
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -29,21 +29,33 @@ class ProxyConfig:
     routes: dict[str, Config]
     clusters: list[Config]
 
-    def files(self) -> dict[str, str]:
+    def files(self, *, readable: bool = False) -> dict[str, str]:
         """Each watched file, by its path under the proxy's folder, in the order make-before-break wants: clusters,
-        routes, listeners. `bootstrap.json` is not among them: Envoy reads it once.
+        routes, listeners. `bootstrap.json` is not among them: Envoy reads it once. `readable`: with line breaks.
         """
-        result = {"cds.json": discovery("envoy.config.cluster.v3.Cluster", self.clusters)}
+
+        def text(message: str, resources: list[Config]) -> str:
+            return as_json(discovery(message, resources), readable=readable)
+
+        result = {"cds.json": text("envoy.config.cluster.v3.Cluster", self.clusters)}
         for name, route in self.routes.items():
-            result[f"rds/{name}.json"] = discovery("envoy.config.route.v3.RouteConfiguration", [route])
-        result["lds.json"] = discovery("envoy.config.listener.v3.Listener", self.listeners)
+            result[f"rds/{route_file(name)}"] = text("envoy.config.route.v3.RouteConfiguration", [route])
+        result["lds.json"] = text("envoy.config.listener.v3.Listener", self.listeners)
         return result
 
 
-def discovery(message: str, resources: list[Config]) -> str:
-    """A DiscoveryResponse as a file, the form in which Envoy reads resources from the file system."""
-    typed = [{"@type": f"{TYPE}/{message}", **resource} for resource in resources]
-    return json.dumps({"resources": typed}, separators=(",", ":"))
+def route_file(name: str) -> str:
+    """The file of a route configuration. Its name may hold a colon, which not every file system takes."""
+    return f"{name.replace(':', '_')}.json"
+
+
+def discovery(message: str, resources: list[Config]) -> Config:
+    """A DiscoveryResponse, the form in which Envoy reads resources from the file system."""
+    return {"resources": [{"@type": f"{TYPE}/{message}", **resource} for resource in resources]}
+
+
+def as_json(config: Config, *, readable: bool = False) -> str:
+    return json.dumps(config, indent=2) + "\n" if readable else json.dumps(config, separators=(",", ":"))
 
 
 def write(proxy: ProxyConfig, run_dir: Path, *, previous: Mapping[str, str] | None = None) -> list[str]:

@@ -22,22 +22,38 @@ KUSTOMIZATIONS = sorted(
     for folder in ("k8s", "istio")
     for path in (ROOT / folder).rglob("kustomization.yaml")
     if yaml.safe_load(path.read_text())["kind"] == "Kustomization"
+    # Never read on a laptop, which brings its own store: ConfigMaps there have a hash in their name, as ours refuses.
+    and not path.is_relative_to(ROOT / "k8s/jaeger")
 )
 COMPONENTS = sorted(
     path.parent.relative_to(ROOT)
     for path in (ROOT / "k8s").rglob("kustomization.yaml")
     if yaml.safe_load(path.read_text())["kind"] == "Component"
 )
+# The others have kinds that only a cluster carries out: StatefulSet, NetworkPolicy ...
+FOR_THE_LAPTOP = (
+    "k8s/base/three-tier",
+    "k8s/overlays/dev",
+    "k8s/overlays/dev/workloads",
+    "k8s/overlays/dev-otel",
+    "k8s/overlays/dev-otel/workloads",
+    "istio/mesh",
+    "istio/three-tier",
+)
 PORTS = {"frontend": 3000, "backend": 8080, "database": 8080}
 OTEL = ROOT / "k8s/components/otel"
 
 
 @pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=str)
-def test_every_kustomization_loads_and_is_what_kustomize_builds(path: Path) -> None:
+def test_every_kustomization_is_what_kustomize_builds(path: Path) -> None:
+    assert by_name([plain(one) for one in build(ROOT / path, [], set(), {})]) == real_build(ROOT / path)
+
+
+@pytest.mark.parametrize("path", FOR_THE_LAPTOP)
+def test_what_the_local_mesh_runs_from_loads_without_a_warning(path: str) -> None:
     warnings = Warnings()
     assert len(load([ROOT / path], warnings=warnings)) > 0
     assert warnings.problems == []
-    assert by_name([plain(one) for one in build(ROOT / path, [], set(), {})]) == real_build(ROOT / path)
 
 
 @pytest.mark.parametrize("path", COMPONENTS, ids=str)
@@ -47,9 +63,9 @@ def test_every_component_works_alone_as_in_kustomize(path: Path, tmp_path: Path)
     base = f"{up}{(ROOT / 'k8s/base/three-tier').relative_to('/')}"
     text = f"resources: ['{base}']\ncomponents: ['{up}{(ROOT / path).relative_to('/')}']\n"
     (tmp_path / "kustomization.yaml").write_text(text)
-    found = load([tmp_path])
-    assert found.of(kinds.Deployment) != load([ROOT / "k8s/base/three-tier"]).of(kinds.Deployment)
-    assert by_name([plain(one) for one in build(tmp_path, [], set(), {})]) == real_build(tmp_path)
+    built = by_name([plain(one) for one in build(tmp_path, [], set(), {})])
+    assert built != by_name([plain(one) for one in build(ROOT / "k8s/base/three-tier", [], set(), {})])
+    assert built == real_build(tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "istio/variants").glob("*.yaml")), ids=lambda path: path.stem)

@@ -29,15 +29,15 @@ def read_source(options: MeshOptions, warnings: Warnings) -> Source:
     root = Path(options.root)
     forms = parse_forms(app, options.form)
     base = load(
-        [_shown(root / path) for path in app.manifests],
-        components=[_shown(root / app.otel[service]) for service, form in forms.items() if form == "otel"],
+        [shown(root / path) for path in app.manifests],
+        components=[shown(root / app.otel[service]) for service, form in forms.items() if form == "otel"],
         lenient=options.lenient,
         warnings=warnings,
     )
     if not options.files:
         return Source(base, base)
     over = load(
-        [_shown(Path(file)) for file in options.files],
+        [shown(Path(file)) for file in options.files],
         default_namespace=main_namespace(base),
         lenient=options.lenient,
         warnings=warnings,
@@ -88,7 +88,7 @@ def _name(file: str, path: Path, name: str) -> str:
     return name + file.removeprefix(str(path)) if file.startswith(str(path)) else file
 
 
-def _shown(path: Path) -> Path:
+def shown(path: Path) -> Path:
     """Relative to where the command ran if it lies below: that is how errors name it."""
     here = Path.cwd()
     return Path(os.path.relpath(path, here)) if path.is_relative_to(here) else path

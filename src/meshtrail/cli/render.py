@@ -7,12 +7,8 @@ from pathlib import Path
 import click
 
 
-@click.group(name="render")
-def command() -> None:
-    """Write what is generated from the manifests."""
-
-
-@command.command(name="compose")
+@click.command(name="render")
+@click.argument("what", type=click.Choice(["compose"]))
 @click.option("--check", is_flag=True, help="Write nothing; exit with status 1 when a file is not up to date.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Where to write (default: compose/)."
@@ -20,7 +16,7 @@ def command() -> None:
 @click.option(
     "--root", type=click.Path(path_type=Path), metavar="DIR", help="The repository (default: found from here)."
 )
-def compose(check: bool, output: Path | None, root: Path | None) -> int:
+def command(what: str, check: bool, output: Path | None, root: Path | None) -> int:
     """Write the Envoy configurations and environments that docker-compose.yml mounts, from k8s/ and istio/.
 
     Running sidecars take a change over at once.
@@ -40,7 +36,7 @@ def compose(check: bool, output: Path | None, root: Path | None) -> int:
     for name in changed:
         click.echo(f"{'not up to date' if check else 'written' if name in files else 'removed'}: {folder / name}")
     if check and changed:
-        click.echo("  mend: meshtrail render compose", err=True)
+        click.echo(f"  mend: meshtrail render {what}", err=True)
         return 1
-    click.echo(f"{len(files)} files, {'all up to date' if not changed else f'{len(changed)} changed'}: {folder}")
+    click.echo(f"{len(files)} files, {f'{len(changed)} written anew' if changed else 'all up to date'}: {folder}")
     return 0

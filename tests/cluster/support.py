@@ -273,15 +273,16 @@ def shape(trace: Trace) -> list[tuple[str, str]]:
 
 @contextmanager
 def deployed(
-    kustomization: str | Path, *, change: Callable[[list[Object]], list[Object]] = list, timeout_s: int = 150
+    *kustomizations: str | Path, change: Callable[[list[Object]], list[Object]] = list, timeout_s: int = 150
 ) -> Iterator[Application]:
-    """The application of a kustomization in a namespace of its own, ready, and answering; deleted afterwards.
+    """The application of kustomizations in a namespace of its own, ready, and answering; deleted afterwards.
 
-    `change` may edit the objects before they are applied.
+    `change` may edit the objects before they are applied, and add some: in the namespace of the overlays, or in none.
     """
     address = gateway_address()
     with namespace() as name:
-        apply(*change(relocate(build(kustomization), name)))
+        objects = [one for kustomization in kustomizations for one in build(kustomization)]
+        apply(*relocate(change(objects), name))
         wait_ready(name, timeout_s=timeout_s)
         application = Application(name, address)
         # istiod tells the gateway about the routes a moment after the pods are ready.

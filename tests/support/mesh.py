@@ -18,7 +18,7 @@ from typing import TypeVar
 from meshtrail.load.plan import plan
 from meshtrail.load.report import LoadReport
 from meshtrail.load.run import run_load
-from meshtrail.load.target import resolve
+from meshtrail.load.target import Target, resolve
 from meshtrail.local import state
 from meshtrail.local.state import RunningMesh
 
@@ -88,8 +88,8 @@ def editable_repository(folder: Path) -> Path:
 class Load:
     """Requests in the background of a test for as long as the `with` block lasts, at most `seconds`."""
 
-    def __init__(self, url: str, *, rate: float = 100.0, seconds: float = 90.0) -> None:
-        self._target = resolve(url)
+    def __init__(self, url: str | Target, *, rate: float = 100.0, seconds: float = 90.0) -> None:
+        self._target = resolve(url) if isinstance(url, str) else url
         self._plan = plan(rate=rate, duration_s=seconds)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()

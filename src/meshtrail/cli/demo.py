@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from meshtrail.cli.options import DEFAULT_NAME, start_options
+from meshtrail.cli.options import DEFAULT_NAME, START_PARAMETERS, start_options
 from meshtrail.cli.program import program
 from meshtrail.cli.progress import load_progress, print_summary
+from meshtrail.cli.where import target_options
 
 if TYPE_CHECKING:
+    from meshtrail.cluster.session import Where
     from meshtrail.load.report import LoadReport
     from meshtrail.local.options import MeshOptions
     from meshtrail.local.state import RunningMesh
@@ -20,18 +23,28 @@ if TYPE_CHECKING:
 RATE = 20.0
 TRACE_WITHIN = 10.0
 
-EPILOG = """Takes the options of `meshtrail up`.
+EPILOG = """Takes the options of `meshtrail up`. With --target cluster nothing is started: it takes an application that
+is deployed.
 
 Exit status with --once: 0 every request was answered and the last one is one complete trace; 1 it is not. Without:
 0 after Ctrl-C. 2 wrong arguments, manifests or environment."""
 
 
 @click.command(name="demo", epilog=EPILOG)
+@target_options(only_local=START_PARAMETERS)
 @start_options
 @click.option("--once", is_flag=True, help="End after the trace is drawn.")
 @click.option("--requests", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to send.")
-def command(options: MeshOptions, once: bool, requests: int) -> int:
+def command(options: Callable[[], MeshOptions], once: bool, requests: int, where: Where | None) -> int:
     """Start a mesh, send requests, draw the trace of the last one, and stay until Ctrl-C."""
+    if where is not None:
+        from meshtrail.cli.demo_cluster import demo
+
+        return demo(where, once=once, requests=requests)
+    return _local(options(), once, requests)
+
+
+def _local(options: MeshOptions, once: bool, requests: int) -> int:
     from meshtrail.local import session
 
     complete = False

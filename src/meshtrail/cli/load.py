@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from meshtrail.cli.progress import load_progress, print_summary
+from meshtrail.cli.where import cluster, target_options
 from meshtrail.load.plan import (
     DEFAULT_CLOSED_CONCURRENCY,
     DEFAULT_CONCURRENCY,
@@ -21,6 +22,7 @@ from meshtrail.load.plan import (
 )
 
 if TYPE_CHECKING:
+    from meshtrail.cluster.session import Session, Where
     from meshtrail.load.plan import Plan
     from meshtrail.load.report import LoadReport
     from meshtrail.load.target import Target
@@ -101,6 +103,7 @@ def _latin(text: str) -> bool:
 )
 @click.option("--allow-remote", is_flag=True, help="Allow a target that is not this machine: only one that is yours.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@target_options(only_local=("name", "url", "allow_remote"))
 @click.option("--name", default="default", show_default=True, help="Name of the running mesh.")
 def command(
     url: str | None,
@@ -114,6 +117,7 @@ def command(
     allow_remote: bool,
     as_json: bool,
     name: str,
+    where: Where | None,
 ) -> int:
     """Send GET requests, bounded in rate, time and count, and say how they fared."""
     from meshtrail.load.target import resolve
@@ -125,8 +129,12 @@ def command(
         concurrency=concurrency,
         timeout_s=timeout_s,
     )
-    target = resolve(_gateway(name) if url is None else url, path=path, allow_remote=allow_remote)
-    report = _run(target, wanted, headers)
+    if where is None:
+        target = resolve(_gateway(name) if url is None else url, path=path, allow_remote=allow_remote)
+        report = _run(target, wanted, headers)
+    else:
+        with cluster(where) as session:
+            report = _run(cluster_target(session, path=path), wanted, headers)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -134,6 +142,21 @@ def command(
     if report.interrupted:
         return 130
     return 0 if report.ok else 1
+
+
+def cluster_target(session: Session, *, path: str | None = None) -> Target:
+    """The cluster's gateway; says on standard error how it is reached. Raises MeshtrailError."""
+    import dataclasses
+
+    from meshtrail.load.target import resolve
+
+    gateway = session.gateway()
+    reached = gateway.reached
+    host = f", Host {gateway.host}" if gateway.host else ""
+    click.echo(f"gateway {reached.url} ({reached.service}, {reached.via}{host})", err=True)
+    # Found through the user's own credentials for the cluster, so it is the user's to load.
+    target = resolve(f"{reached.url}/", path=path, allow_remote=True)
+    return dataclasses.replace(target, authority=gateway.host) if gateway.host else target
 
 
 def _gateway(name: str) -> str:

@@ -17,6 +17,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_NAME = "default"
 
+START_PARAMETERS = (
+    "application",
+    "form",
+    "files",
+    "ports",
+    "gateway_port",
+    "jaeger_port",
+    "otlp_grpc_port",
+    "otlp_http_port",
+    "zipkin_port",
+    "name",
+    "store_file",
+    "lenient",
+    "root",
+)
+"""The parameters of `start_options`: they say which mesh to start on this machine."""
+
 
 def name_option(command: Command) -> Command:
     return click.option("--name", default=DEFAULT_NAME, metavar="NAME", help="Which mesh (default: 'default').")(
@@ -25,7 +42,7 @@ def name_option(command: Command) -> Command:
 
 
 def start_options(command: Command) -> Command:
-    """Everything that says which mesh to start; the command gets one argument `options` (MeshOptions) instead."""
+    """Everything that says which mesh to start; the command gets `options`, which makes the MeshOptions, instead."""
     port = click.IntRange(1, 65535)
     decorators = [
         click.argument("application", default="three-tier"),
@@ -73,7 +90,8 @@ def start_options(command: Command) -> Command:
     ) -> Any:
         from meshtrail.local.options import MeshOptions
 
-        options = MeshOptions.of(
+        options = functools.partial(
+            MeshOptions.of,
             application_name=application,
             form=form,
             files=files,

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
+
+from meshtrail.cli.where import cluster, target_options
+
+if TYPE_CHECKING:
+    from meshtrail.cluster.session import Session, Where
+    from meshtrail.model.request import Request
+    from meshtrail.reading.jaeger import JaegerClient
 
 EPILOG = """Without ID, --last or --request-id: the last request that came through.
 
@@ -19,6 +29,7 @@ Exit status: 0 every request drawn is one complete trace; 1 one is broken, or no
 @click.option("--service", metavar="S", help="Only requests that touch this service, e.g. backend.meshtrail.")
 @click.option("--jaeger", metavar="URL", help="Ask this Jaeger, e.g. http://127.0.0.1:16686, not the running mesh.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reading-traces.md describes it.")
+@target_options(only_local=("name", "jaeger"))
 @click.option("--name", default="default", show_default=True, help="Name of the running mesh.")
 def command(
     trace_id: str | None,
@@ -28,6 +39,7 @@ def command(
     jaeger: str | None,
     as_json: bool,
     name: str,
+    where: Where | None,
 ) -> int:
     """Draw traces in the terminal; the pieces of a broken one together.
 
@@ -35,7 +47,6 @@ def command(
     """
     from rich.console import Console
 
-    from meshtrail.model.request import Request
     from meshtrail.reading.draw import draw
     from meshtrail.reading.jaeger import JaegerClient
     from meshtrail.reading.report import report
@@ -44,8 +55,8 @@ def command(
     if sum(choice is not None for choice in (trace_id, number, request_id)) > 1:
         raise click.UsageError("ID, --last and --request-id exclude each other")
 
-    now_us = int(time.time() * 1_000_000)
-    with JaegerClient(_address(jaeger, name)) as client:
+    with _opened(jaeger, name, where) as (url, session), JaegerClient(url) as client:
+        now_us, entry = _now_and_entry(client, session, service)
 
         def look() -> tuple[Request, ...]:
             if trace_id is not None:
@@ -53,10 +64,11 @@ def command(
                 return () if request is None else (request,)
             if request_id is not None:
                 return requests_of_id(client, request_id, service=service)
-            return last_requests(client, number or 1, service=service, until_us=now_us)
+            return last_requests(client, number or 1, service=entry, until_us=now_us)
 
-        requests = settled(look)
-        where = client.url
+        newest = trace_id is None and request_id is None
+        requests = settled(look) if session is None else _late(session, look, last=newest)
+        address = client.url
 
     if as_json:
         click.echo(json.dumps(report(requests), indent=2))
@@ -65,7 +77,7 @@ def command(
     else:
         what = f"no trace {trace_id}" if trace_id else f"no request {request_id}" if request_id else "no traces"
         of = f" of {service}" if service else ""
-        click.echo(f"{what}{of} at {where}; send a request, or see `meshtrail trace --help`", err=True)
+        click.echo(f"{what}{of} at {address}; send a request, or see `meshtrail trace --help`", err=True)
     return 0 if requests and all(request.complete for request in requests) else 1
 
 
@@ -80,3 +92,33 @@ def _address(jaeger: str | None, name: str) -> str:
     except MeshtrailError as error:
         # Not 1, which says that a trace is broken.
         raise MeshtrailError(error.message, mend=f"{error.mend}, or name a Jaeger with --jaeger URL") from error
+
+
+@contextmanager
+def _opened(jaeger: str | None, name: str, where: Where | None) -> Iterator[tuple[str, Session | None]]:
+    """Jaeger's address, and the cluster that it is on, if it is on one."""
+    if where is None:
+        yield _address(jaeger, name), None
+        return
+    with cluster(where) as session:
+        reached = session.jaeger()
+        click.echo(f"Jaeger {reached.url} ({reached.service}, {reached.via})", err=True)
+        yield reached.url, session
+
+
+def _now_and_entry(client: JaegerClient, session: Session | None, service: str | None) -> tuple[int, str | None]:
+    """The time by which the newest request has begun, in microseconds, and the service to search by."""
+    if session is None:
+        return int(time.time() * 1_000_000), service
+    from meshtrail.cluster.traces import entry, now_us
+
+    return now_us(client.url), service or entry(session.snapshot, client)
+
+
+def _late(session: Session, look: Callable[[], tuple[Request, ...]], *, last: bool) -> tuple[Request, ...]:
+    from meshtrail.cluster.traces import late_s, settled
+
+    def waiting(wait_s: float) -> None:
+        click.echo(f"waiting {wait_s:g} s for spans that are on their way", err=True)
+
+    return settled(look, late_s(session.snapshot), last=last, waiting=waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @click.command(name="up")
 @start_options
 @click.option("-d", "--detach", is_flag=True, help="Return when it is ready; end it with `meshtrail down`.")
-def command(options: MeshOptions, detach: bool) -> None:
+def command(options: Callable[[], MeshOptions], detach: bool) -> None:
     """Start an application on a local mesh of real Envoy sidecars.
 
     Reads k8s/ and istio/ of the repository, starts one Envoy for each sidecar and one for the ingress gateway, the
@@ -27,11 +28,11 @@ def command(options: MeshOptions, detach: bool) -> None:
     from meshtrail.local import session
 
     if detach:
-        show(session.detach(options), detached=True)
+        show(session.detach(options()), detached=True)
         return
     asyncio.run(
         session.serve(
-            options,
+            options(),
             on_ready=lambda mesh: show(mesh, detached=False),
             on_event=lambda sentence: click.echo(f"  {sentence}", err=True),
             on_stopping=lambda: click.echo("Stopping ...", err=True),

@@ -1,0 +1,124 @@
+"""`meshtrail demo --target cluster`: requests to an application that is deployed, and their trace."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from meshtrail.cli.load import cluster_target
+from meshtrail.cli.program import program
+from meshtrail.cli.progress import load_progress, print_summary
+from meshtrail.cli.where import cluster
+
+if TYPE_CHECKING:
+    from meshtrail.cluster.reach import Reached
+    from meshtrail.cluster.session import Session, Where
+    from meshtrail.load.report import LoadReport
+    from meshtrail.load.target import Target
+    from meshtrail.model.request import Request
+
+RATE = 20.0
+PATIENCE_S = 5.0
+"""Beyond the time that the sidecars take: Jaeger's own pipeline."""
+
+
+def demo(where: Where, *, once: bool, requests: int) -> int:
+    """The exit status: as without a cluster."""
+    from rich.console import Console
+
+    from meshtrail.reading.draw import draw
+
+    with cluster(where) as session:
+        _check(session)
+        # A mark in the query tells our requests from those of others.
+        target = cluster_target(session, path=f"/?demo={secrets.token_hex(8)}")
+        jaeger = session.jaeger()
+        click.echo(f"Jaeger {jaeger.url} ({jaeger.service}, {jaeger.via})", err=True)
+        report = asyncio.run(_send(target, requests))
+        print_summary(report)
+        request = _trace(session, jaeger, target)
+        if request is None:
+            click.echo(
+                "no trace of these requests arrived: is the sampling high enough for their number?\n"
+                f"  mend: {_call(where, 'preflight')} says what it is, --requests N sends more",
+                err=True,
+            )
+        else:
+            click.echo("")
+            draw(Console(), (request,))
+        complete = report.ok and report.answered == requests and request is not None and request.complete
+        if once:
+            return 0 if complete else 1
+        _suggest(where, target, jaeger)
+        _stay()
+    return 0
+
+
+def _check(session: Session) -> None:
+    """A preflight of what can be seen at once; what is wrong is said, and the demo goes on as far as it gets."""
+    from meshtrail.cluster.preflight.run import check
+
+    for finding in check(session.snapshot):
+        if finding.level != "ok":
+            click.echo(f"{finding.level}: {finding.seen}\n  mend: {finding.mend}", err=True)
+
+
+async def _send(target: Target, requests: int) -> LoadReport:
+    from meshtrail.load.plan import plan
+    from meshtrail.load.run import run_load
+
+    wanted = plan(rate=RATE, count=requests)
+    with load_progress("Sending requests", wanted) as progress:
+        return await run_load(target, wanted, progress=progress)
+
+
+def _trace(session: Session, jaeger: Reached, target: Target) -> Request | None:
+    import time
+
+    from meshtrail.cluster.traces import entry, late_s, request_of_url
+    from meshtrail.reading.jaeger import JaegerClient
+
+    wait_s = late_s(session.snapshot)
+    click.echo(f"waiting {wait_s:g} s for spans that are on their way", err=True)
+    time.sleep(wait_s)
+    with JaegerClient(jaeger.url) as client:
+        return request_of_url(client, target.url, service=entry(session.snapshot, client), within_s=PATIENCE_S)
+
+
+def _suggest(where: Where, target: Target, jaeger: Reached) -> None:
+    address = f"http://{target.host}" + (f":{target.port}" if target.port != 80 else "")
+    # The authority is the address itself, unless the route wants another host.
+    host = f" -H 'Host: {target.authority}'" if target.authority not in address else ""
+    steps = [
+        (f"curl{host} {address}/", "one more request"),
+        (_call(where, "trace"), "its trace"),
+        (_call(where, "propagation backend none"), "backend forgets the headers: the next trace breaks"),
+        (_call(where, "propagation backend all"), "and is whole again"),
+        (_call(where, "preflight"), "what the cluster has, and lacks"),
+        (f"open {jaeger.url}", "Jaeger's own pages"),
+    ]
+    width = max(len(step) for step, _ in steps)
+    click.echo("\nIn another terminal:")
+    for step, what in steps:
+        click.echo(f"  {step:{width}}  {what}")
+    click.echo("Ctrl-C ends the demo, and the port-forwards if there are any.")
+
+
+def _call(where: Where, words: str) -> str:
+    target = "" if words == "preflight" else " --target cluster"
+    context = f" --context {where.context}" if where.context else ""
+    namespace = "" if where.namespace == "meshtrail" else f" --namespace {where.namespace}"
+    return f"{program()} {words}{target}{context}{namespace}"
+
+
+def _stay() -> None:
+    """Until Ctrl-C, which is the way to end a demo and no failure."""
+    try:
+        while True:
+            signal.pause()
+    except KeyboardInterrupt:
+        click.echo("Stopping ...")

@@ -11,6 +11,7 @@ from typing import Any
 import envoy  # type: ignore[import-untyped]
 import pytest
 import yaml
+from tests.compose.project import variables
 from tests.support.mesh import ROOT, editable_repository, meshtrail
 
 from meshtrail.compose import MESHES, render, stale, write
@@ -205,3 +206,11 @@ def test_the_forms_differ_in_image_and_target_alone(form: str) -> None:
         assert entry["build"]["target"] == form
         assert (COMPOSE / "form" / entry["build"]["context"] / entry["build"]["dockerfile"]).resolve().is_file()
     assert list(services) == ["frontend", "backend", "database"]
+
+
+def test_the_page_names_every_variable() -> None:
+    page = (ROOT / "docs/compose.md").read_text()
+    table = page[page.index("## Variables\n") : page.index("## How it is put together")]
+    named = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
+    # What Compose itself reads.
+    assert named - {"COMPOSE_PROFILES"} == variables()

@@ -72,6 +72,7 @@ WITHOUT_MEANING: dict[str, str] = {
     "PersistentVolumeClaim": "only a volume that a Deployment mounts would matter, and that is refused there",
     "PersistentVolume": "as PersistentVolumeClaim",
     "StorageClass": "as PersistentVolumeClaim",
+    "PeerAuthentication": "there is no mutual TLS on one machine, and nothing that comes from another one",
 }
 
 # Known to Kubernetes or Istio, with an effect that the local mesh does not have.
@@ -97,7 +98,6 @@ NOT_CARRIED_OUT: dict[str, str] = {
     "ProxyConfig": "",
     "WasmPlugin": "",
     "AuthorizationPolicy": "",
-    "PeerAuthentication": "mutual TLS has no meaning on one machine",
     "RequestAuthentication": "",
 }
 

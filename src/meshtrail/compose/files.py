@@ -12,20 +12,20 @@ GENERATED = ("env", "envoy")
 def write(files: Mapping[str, str], folder: Path) -> list[str]:
     """Make the generated part of `folder` hold exactly `files`; the paths that changed, sorted.
 
-    A file is replaced by a rename: Envoy watches the folder for that, and never reads half a file. Everything is
-    readable for all, since a container reads it as another user.
+    A file is replaced by a rename: Envoy watches the folder for that, and never reads half a file. In the order of
+    `files`, so that what a listener names is there before it. Everything is readable for all, since a container reads
+    it as another user.
     """
     changed = stale(files, folder)
-    for name in changed:
+    for name in [name for name in files if name in changed]:
         path = folder / name
-        if name not in files:
-            path.unlink()
-            continue
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
         temporary.write_text(files[name], encoding="utf-8")
         temporary.chmod(0o644)
         temporary.replace(path)
+    for name in set(changed) - set(files):
+        (folder / name).unlink()
     for name in files:
         for parent in (folder / name).relative_to(folder).parents:
             (folder / parent).chmod(0o755)

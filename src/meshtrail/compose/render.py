@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from meshtrail.compose import places
@@ -44,7 +46,7 @@ def render(root: Path, *, warnings: Warnings | None = None) -> dict[str, str]:
         check(mesh)
         addresses = places.addresses(mesh)
         proxies = generate(mesh, addresses, run_dir=Path(IN_CONTAINER), admin=places.ADMIN)
-        for proxy in proxies.values():
+        for proxy in map(trimmed, proxies.values()):
             result |= {f"envoy/{name}/{proxy.name}/{file}": text for file, text in proxy_files(proxy).items()}
         for pod in addresses.pods:
             result[f"env/{name}/{pod.name}.env"] = env_file(environment(mesh, pod, addresses) | propagators(mesh, pod))
@@ -71,6 +73,15 @@ def check(mesh: Mesh) -> None:
                 "docker-compose.yml runs one",
                 mend="set replicas to 1 in the dev overlay, or use a cluster",
             )
+
+
+def trimmed(proxy: ProxyConfig) -> ProxyConfig:
+    """`proxy` with the clusters that its listeners and routes name: what a reader of the files has to know.
+
+    istiod sends every sidecar all of the mesh, unless a Sidecar resource narrows it in the same way.
+    """
+    used = json.dumps([proxy.listeners, proxy.routes])
+    return replace(proxy, clusters=[one for one in proxy.clusters if json.dumps(one["name"]) in used])
 
 
 def proxy_files(proxy: ProxyConfig) -> dict[str, str]:

@@ -23,7 +23,7 @@ KUSTOMIZATIONS = sorted(
     for path in (ROOT / folder).rglob("kustomization.yaml")
     if yaml.safe_load(path.read_text())["kind"] == "Kustomization"
     # Never read on a laptop, which brings its own store: ConfigMaps there have a hash in their name, as ours refuses.
-    and not path.is_relative_to(ROOT / "k8s/jaeger")
+    and not any(path.is_relative_to(ROOT / one) for one in ("k8s/jaeger", "k8s/collector"))
 )
 COMPONENTS = sorted(
     path.parent.relative_to(ROOT)

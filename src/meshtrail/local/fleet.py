@@ -25,7 +25,7 @@ STORE_GRACE = 10.0
 # Names by which sidecars may address the store in their Host headers.
 STORE_HOSTS = tuple(
     f"{name}.istio-system{suffix}"
-    for name in ("jaeger-collector", "zipkin", "tracing")
+    for name in ("jaeger-collector", "otel-collector", "zipkin", "tracing")
     for suffix in ("", ".svc", ".svc.cluster.local")
 )
 

@@ -1,7 +1,7 @@
 """The addresses of the tracing backend on a cluster, which the trace store plays on a laptop.
 
-They are those of Istio's Jaeger add-on (samples/addons/jaeger.yaml), so that an extension provider or an exporter's
-endpoint is written once for both.
+They are those of Istio's Jaeger add-on (samples/addons/jaeger.yaml) and of k8s/collector, so that an extension provider
+or an exporter's endpoint is written once for both. On a laptop the collector has no say: every trace is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ _PORTS: dict[str, tuple[MeshPort, ...]] = {
         MeshPort(9411, "http-zipkin", "http", 9411, store="zipkin"),
         MeshPort(4317, "grpc-otel", "http2", 4317, store="otlp_grpc"),
         MeshPort(4318, "http-otel", "http", 4318, store="otlp_http"),
+    ),
+    "otel-collector": (
+        MeshPort(4317, "grpc-otlp", "http2", 4317, store="otlp_grpc"),
+        MeshPort(4318, "http-otlp", "http", 4318, store="otlp_http"),
+        MeshPort(9411, "http-zipkin", "http", 9411, store="zipkin"),
     ),
     "zipkin": (MeshPort(9411, "http-query", "http", 9411, store="zipkin"),),
     "tracing": (

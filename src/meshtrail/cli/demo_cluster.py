@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ import click
 from meshtrail.cli.load import cluster_target
 from meshtrail.cli.program import program
 from meshtrail.cli.progress import load_progress, print_summary
-from meshtrail.cli.where import cluster
+from meshtrail.cli.where import cluster, say_waiting
 
 if TYPE_CHECKING:
     from meshtrail.cluster.reach import Reached
@@ -77,16 +78,21 @@ async def _send(target: Target, requests: int) -> LoadReport:
 
 
 def _trace(session: Session, jaeger: Reached, target: Target) -> Request | None:
-    import time
-
-    from meshtrail.cluster.traces import entry, late_s, request_of_url
+    from meshtrail.cluster.traces import entry, prompt, request_of_url, settled
     from meshtrail.reading.jaeger import JaegerClient
 
-    wait_s = late_s(session.snapshot)
-    click.echo(f"waiting {wait_s:g} s for spans that are on their way", err=True)
-    time.sleep(wait_s)
     with JaegerClient(jaeger.url) as client:
-        return request_of_url(client, target.url, service=entry(session.snapshot, client), within_s=PATIENCE_S)
+
+        def look() -> tuple[Request, ...]:
+            request = request_of_url(client, target.url, service=entry(session.snapshot, client))
+            return () if request is None else (request,)
+
+        found = settled(look, soon=prompt(session.snapshot), last=True, waiting=say_waiting)
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found and found[0].explained) and time.monotonic() < deadline:
+            time.sleep(0.3)
+            found = look()
+    return found[0] if found else None
 
 
 def _suggest(where: Where, target: Target, jaeger: Reached) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from meshtrail.cli.where import cluster, target_options
+from meshtrail.cli.where import cluster, say_waiting, target_options
 
 if TYPE_CHECKING:
     from meshtrail.cluster.session import Session, Where
@@ -116,9 +116,6 @@ def _now_and_entry(client: JaegerClient, session: Session | None, service: str |
 
 
 def _late(session: Session, look: Callable[[], tuple[Request, ...]], *, last: bool) -> tuple[Request, ...]:
-    from meshtrail.cluster.traces import late_s, settled
+    from meshtrail.cluster.traces import prompt, settled
 
-    def waiting(wait_s: float) -> None:
-        click.echo(f"waiting {wait_s:g} s for spans that are on their way", err=True)
-
-    return settled(look, late_s(session.snapshot), last=last, waiting=waiting)
+    return settled(look, soon=prompt(session.snapshot), last=last, waiting=say_waiting)

@@ -104,3 +104,7 @@ def cluster(where: Where) -> Iterator[Session]:
     with opened(where) as session:
         click.echo(f"cluster {session.snapshot.context}, namespace {where.namespace}", err=True)
         yield session
+
+
+def say_waiting(wait_s: float) -> None:
+    click.echo(f"waiting {wait_s:g} s for spans that are on their way", err=True)

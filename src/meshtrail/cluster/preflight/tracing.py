@@ -29,7 +29,8 @@ def provider(snapshot: Snapshot) -> list[Finding]:
     none: list[str] = []
     unknown: dict[tuple[str, str], list[str]] = {}
     off: dict[str, list[str]] = {}
-    good: dict[tuple[str, str], list[str]] = {}
+    good: dict[str, list[str]] = {}
+    sources: list[str] = []
     for proxy, settings in _settings(snapshot):
         if not settings.provider:
             none.append(proxy.title)
@@ -38,7 +39,8 @@ def provider(snapshot: Snapshot) -> list[Finding]:
         elif settings.off_by:
             off.setdefault(settings.off_by, []).append(proxy.title)
         else:
-            good.setdefault((settings.provider, settings.provider_from), []).append(proxy.title)
+            good.setdefault(settings.provider, []).append(proxy.title)
+            sources.append(settings.provider_from)
     findings = []
     if none:
         findings.append(
@@ -60,7 +62,7 @@ def provider(snapshot: Snapshot) -> list[Finding]:
             )
         )
     if len(good) > 1:
-        seen = "; ".join(f"{listed(titles)} to '{name}'" for (name, _), titles in good.items())
+        seen = "; ".join(f"{listed(titles)} to '{name}'" for name, titles in good.items())
         findings.append(
             warn(
                 "provider",
@@ -69,8 +71,8 @@ def provider(snapshot: Snapshot) -> list[Finding]:
             )
         )
     if good and not findings:
-        ((name, source),) = good
-        findings.append(ok("provider", f"'{name}' for every proxy, by {source}"))
+        (name,) = good
+        findings.append(ok("provider", f"'{name}' for every proxy, by {listed(sources)}"))
     for left_out, taken in ignored(snapshot):
         findings.append(
             warn(

@@ -120,7 +120,7 @@ def test_what_is_rendered_anew_is_live(mesh: Project) -> None:
     path = mesh.folder / "istio/three-tier/backend.yaml"
     before = path.read_text()
     render = ("render", "compose", "--root", str(mesh.folder), "-o", str(mesh.folder / "compose"))
-    assert "all up to date" in meshtrail(*render).stdout
+    meshtrail(*render)
     try:
         fault = "- fault:\n        abort: {httpStatus: 418, percentage: {value: 100}}\n      route:"
         path.write_text(before.replace("- route:", fault))
@@ -157,6 +157,14 @@ def test_what_dies_comes_back_and_with_it_the_trace(mesh: Project, victim: str) 
         eventually(lambda: client.get(mesh.gateway).status_code == 502, what="a request that fails meanwhile")
         eventually(lambda: client.get(mesh.gateway).status_code == 200, within=20, what="a request that is answered")
     assert mesh.container(victim).attrs["RestartCount"] == restarts + 1
+    whole(mesh)
+
+
+def test_a_pod_takes_along_what_is_in_it(mesh: Project) -> None:
+    mesh.up()
+    mesh.compose("restart", "--timeout", "2", "backend-pod")
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        eventually(lambda: client.get(mesh.gateway).status_code == 200, within=20, what="a request that is answered")
     whole(mesh)
 
 

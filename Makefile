@@ -16,7 +16,7 @@ SCRIPTS := scripts/form-diff scripts/record-picture
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-soak test-compose test-cluster check format bench picture docs clean
+.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench picture docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,9 @@ demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS
 
 up: $(READY) ## Start the mesh and leave it running (ARGS="--form backend=otel", ...)
 	@$(BIN)/meshtrail up $(ARGS)
+
+preflight: $(READY) ## Look at everything that traces on a cluster need (ARGS="--before-deploy", ...)
+	@$(BIN)/meshtrail preflight $(ARGS)
 
 test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)

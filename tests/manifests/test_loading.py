@@ -94,7 +94,6 @@ def test_no_kind_is_in_two_tables() -> None:
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: a.b}", "metadata.namespace", "namespace"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, label: {}}", "metadata.label", "did you mean 'labels'?"),
         ("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndat: {}", "dat", "did you mean 'data'?"),
-        ("apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: a}", "kind", "Gateway API"),
         ("- a", "", "a manifest is a mapping, not a list"),
         ("just text", "", "not the string 'just text'"),
     ],

@@ -54,7 +54,7 @@ def test_an_exact_host_wins_over_a_wildcard(tmp_path: Path) -> None:
     wildcard = VIRTUAL_SERVICE % ("all", "*.default.svc.cluster.local")
     mesh = build(manifests(tmp_path, wildcard, VIRTUAL_SERVICE % ("one", "backend")))
     found = {
-        name: routing.for_service(mesh, mesh.services[f"{name}.default.svc.cluster.local"])
+        name: routing.for_service(mesh, mesh.services[f"{name}.default.svc.cluster.local"], "default")
         for name in ("backend", "database")
     }
     assert {name: rule.meta.name for name, rule in found.items() if rule} == {"backend": "one", "database": "all"}
@@ -62,7 +62,7 @@ def test_an_exact_host_wins_over_a_wildcard(tmp_path: Path) -> None:
 
 def test_a_gateway_s_virtual_service_is_not_the_sidecars(tmp_path: Path) -> None:
     mesh = build(manifests(tmp_path))
-    assert routing.for_service(mesh, mesh.services["frontend.default.svc.cluster.local"]) is None
+    assert routing.for_service(mesh, mesh.services["frontend.default.svc.cluster.local"], "default") is None
     (listener,) = mesh.gateways[0].listeners
     assert list(routing.for_gateway(mesh, listener)) == ["*"]
 

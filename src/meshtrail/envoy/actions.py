@@ -100,6 +100,8 @@ def forward(mesh: Mesh, namespace: str, route: kinds.HttpRoute, listener_port: i
                 for entry in entries
             ]
         }
+    if route.missing_backend_status == 500:
+        action["cluster_not_found_response_code"] = "INTERNAL_SERVER_ERROR"
     timeout = seconds(route.timeout or 0)
     action["timeout"] = timeout
     policy = retry_policy(route.retries)
@@ -151,16 +153,20 @@ def _rewrite(rewrite: kinds.Rewrite | None) -> Config:
     return result
 
 
-def redirect(entry: kinds.Redirect) -> Config:
+def redirect(entry: kinds.Redirect, listener_port: int) -> Config:
     result: Config = {"response_code": REDIRECT_CODES[entry.code]}
-    if entry.uri:
+    if entry.prefix is not None:
+        result["prefix_rewrite"] = entry.prefix
+    elif entry.uri:
         result["path_redirect"] = entry.uri
     if entry.authority:
         result["host_redirect"] = entry.authority
     if entry.scheme:
         result["scheme_redirect"] = entry.scheme
-    if entry.port is not None:
-        result["port_redirect"] = entry.port
+    port = listener_port if entry.port_of_request else entry.port
+    # Istio leaves out the port that the scheme has anyway.
+    if port is not None and (port, entry.scheme or "http") not in ((80, "http"), (443, "https")):
+        result["port_redirect"] = port
     return result
 
 

@@ -10,7 +10,7 @@ def route_match(match: kinds.HttpMatch | None, *, authority: bool = True) -> Con
     """`authority` False leaves out the condition on the host, which a caller has decided already."""
     if match is None:
         return {"prefix": "/"}
-    result: Config = _path(match.uri)
+    result: Config = _path(match.uri, whole_segments=match.whole_segments)
     if match.ignore_uri_case and match.uri is not None and match.uri.type != "regex":
         result["case_sensitive"] = False
     headers = [_header(name, condition) for name, condition in sorted(match.headers)]
@@ -33,13 +33,13 @@ def route_match(match: kinds.HttpMatch | None, *, authority: bool = True) -> Con
     return result
 
 
-def _path(uri: kinds.StringMatch | None) -> Config:
+def _path(uri: kinds.StringMatch | None, *, whole_segments: bool) -> Config:
     if uri is None or uri.type == "present":
         return {"prefix": "/"}
     if uri.type == "exact":
         return {"path": uri.value}
     if uri.type == "prefix":
-        return {"prefix": uri.value}
+        return {"path_separated_prefix" if whole_segments and uri.value != "/" else "prefix": uri.value}
     return {"safe_regex": {"regex": uri.value}}
 
 

@@ -36,11 +36,13 @@ def outbound(mesh: Mesh, workload: Workload, service: MeshService, port: MeshPor
 
     The listener knows the service already, so there is one virtual host and it takes any name.
     """
-    virtual_service = routing.for_service(mesh, service)
-    if virtual_service is None:
-        routes = [default_route(mesh, service, port)]
-    else:
-        routes = translate(
+    virtual_service = routing.for_service(mesh, service, workload.namespace)
+    name = f"{service.fqdn}:{port.number}"
+
+    def rules(authority: str | None) -> list[Config]:
+        if virtual_service is None:
+            return []
+        return translate(
             mesh,
             virtual_service,
             gateways=(routing.MESH,),
@@ -49,7 +51,11 @@ def outbound(mesh: Mesh, workload: Workload, service: MeshService, port: MeshPor
             namespace=workload.namespace,
             authority=authority,
         )
-    name = f"{service.fqdn}:{port.number}"
+
+    routes = rules(authority)
+    if not routes and not rules(None):
+        # No VirtualService, or one that says nothing about this port or this caller.
+        routes = [default_route(mesh, service, port)]
     return route_configuration(name, [virtual_host(name, ["*"], routes)])
 
 
@@ -183,7 +189,7 @@ def _route(
     cluster = ""
     headers = [route.headers]
     if route.redirect is not None:
-        result["redirect"] = actions.redirect(route.redirect)
+        result["redirect"] = actions.redirect(route.redirect, port)
     elif route.direct_response is not None:
         result["direct_response"] = actions.direct_response(route.direct_response)
     else:
@@ -194,9 +200,10 @@ def _route(
             action["host_rewrite_literal"] = authority
         cluster = action.get("cluster", "")
         result["route"] = action
-    path = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/virtual-service/{meta.name}"
+    ruler = virtual_service.generated_name or meta.name
+    path = f"/apis/networking.istio.io/v1/namespaces/{meta.namespace}/virtual-service/{ruler}"
     result["metadata"] = {"filter_metadata": {"istio": {"config": path}}}
-    result["decorator"] = {"operation": operation(condition, cluster, meta.name, port)}
+    result["decorator"] = {"operation": operation(condition, cluster, ruler, port)}
     result |= actions.combined_operations(*headers)
     if route.delay is not None or route.abort is not None:
         result["typed_per_filter_config"] = {actions.FAULT_FILTER: actions.fault(route)}

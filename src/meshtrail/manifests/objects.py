@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from meshtrail.errors import Problem, Warnings
 from meshtrail.manifests import (
+    apigateway,
     destinationrule,
     envoyfilter,
     gateway,
+    httproute,
     kinds,
     kubernetes,
     meshconfig,
@@ -39,6 +41,7 @@ def _istio(group: str, *versions: str) -> tuple[str, ...]:
 
 
 _NETWORKING = _istio("networking", "v1", "v1beta1", "v1alpha3")
+_GATEWAY_API = (f"{apigateway.GROUP}/v1", f"{apigateway.GROUP}/v1beta1")
 
 KINDS: dict[str, Kind] = {
     "Namespace": Kind(("v1",), kubernetes.NAMESPACE, kubernetes.namespace, namespaced=False),
@@ -53,6 +56,8 @@ KINDS: dict[str, Kind] = {
     "EnvoyFilter": Kind(_istio("networking", "v1alpha3"), envoyfilter.ENVOY_FILTER, envoyfilter.envoy_filter),
     "Telemetry": Kind(_istio("telemetry", "v1", "v1alpha1"), telemetry.TELEMETRY, telemetry.telemetry),
     "IstioOperator": Kind(_istio("install", "v1alpha1"), meshconfig.ISTIO_OPERATOR, meshconfig.istio_operator),
+    kinds.API_GATEWAY: Kind(_GATEWAY_API, apigateway.API_GATEWAY, apigateway.api_gateway),
+    "HTTPRoute": Kind(_GATEWAY_API, httproute.HTTP_ROUTE, httproute.http_route),
 }
 
 # Nothing of the traffic or its traces depends on these on one machine: taken and left alone.
@@ -73,6 +78,7 @@ WITHOUT_MEANING: dict[str, str] = {
     "PersistentVolume": "as PersistentVolumeClaim",
     "StorageClass": "as PersistentVolumeClaim",
     "PeerAuthentication": "there is no mutual TLS on one machine, and nothing that comes from another one",
+    "GatewayClass": "the class istio is built in",
 }
 
 # Known to Kubernetes or Istio, with an effect that the local mesh does not have.
@@ -86,12 +92,10 @@ NOT_CARRIED_OUT: dict[str, str] = {
     "Ingress": "use a Gateway and a VirtualService",
     "Endpoints": "use a ServiceEntry",
     "EndpointSlice": "use a ServiceEntry",
-    "HTTPRoute": "use a VirtualService",
-    "GRPCRoute": "use a VirtualService",
+    "GRPCRoute": "use an HTTPRoute: gRPC is HTTP/2",
     "TCPRoute": "",
     "TLSRoute": "",
-    "GatewayClass": "",
-    "ReferenceGrant": "",
+    "ReferenceGrant": "put the route into the namespace of its backend",
     "Sidecar": "",
     "WorkloadEntry": "use a ServiceEntry with endpoints",
     "WorkloadGroup": "use a Deployment",
@@ -127,11 +131,9 @@ def read_object(
     if not _API_VERSION.match(api):
         scope.error(f"{api[:60]!r} is not an API version", raw.where("apiVersion"), "apiVersion")
         return None
+    if kind_name == "Gateway" and api.startswith(f"{apigateway.GROUP}/"):
+        kind_name = kinds.API_GATEWAY
     kind = KINDS.get(kind_name)
-    if kind_name == "Gateway" and api.startswith("gateway.networking.k8s.io/"):
-        mend = "use Istio's Gateway (networking.istio.io/v1)"
-        scope.not_carried_out(raw.where("kind"), "kind", mend, "Gateway of the Gateway API")
-        return None
     if kind is None:
         _unknown_kind(kind_name, raw, scope)
         return None

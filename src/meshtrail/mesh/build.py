@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from meshtrail.errors import ManifestError, Warnings
 from meshtrail.manifests import kinds
-from meshtrail.mesh import checks, environment, names
+from meshtrail.mesh import checks, environment, gatewayapi, names
 from meshtrail.mesh.collectors import COLLECTORS
 from meshtrail.mesh.findings import Findings
 from meshtrail.mesh.model import (
@@ -62,11 +62,18 @@ def build(manifests: Source, *, lenient: bool = False, warnings: Warnings | None
     services = _services(manifests, deployments, findings)
     workloads = _workloads(deployments, manifests.of(kinds.Namespace), manifests.of(kinds.Service), services, findings)
     workloads = {key: _with_references(w, maps, services, findings) for key, w in workloads.items()}
+    namespaces = {namespace.meta.name: namespace for namespace in manifests.of(kinds.Namespace)}
+    api_gateways = manifests.of(kinds.ApiGateway)
+    from_routes = gatewayapi.virtual_services(
+        manifests.of(kinds.ApiRoute), api_gateways, services, namespaces, findings
+    )
+    ingress, own = _gateway(manifests.of(kinds.Gateway), findings), gatewayapi.proxies(api_gateways, namespaces)
     mesh = Mesh(
         workloads=workloads,
         services=services,
-        gateways=(_gateway(manifests.of(kinds.Gateway), findings),),
-        virtual_services=tuple(manifests.of(kinds.VirtualService)),
+        # The ingress gateway is there for Istio's Gateways; without one, and with other gateways, it has no work.
+        gateways=(ingress, *own) if ingress.listeners or not own else tuple(own),
+        virtual_services=(*manifests.of(kinds.VirtualService), *from_routes),
         destination_rules=_destination_rules(manifests.of(kinds.DestinationRule), services, findings),
         telemetries=tuple(manifests.of(kinds.Telemetry)),
         envoy_filters=tuple(manifests.of(kinds.EnvoyFilter)),

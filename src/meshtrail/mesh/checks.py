@@ -16,8 +16,9 @@ from meshtrail.mesh.tracing import selects
 def check(mesh: Mesh, gateways: Sequence[kinds.Gateway], findings: Findings) -> None:
     known_gateways = {f"{gateway.meta.namespace}/{gateway.meta.name}" for gateway in gateways}
     for virtual_service in mesh.virtual_services:
-        _check_gateways(virtual_service, known_gateways, findings)
-        _check_hosts(virtual_service, mesh, findings)
+        if not virtual_service.generated_name:  # An HTTPRoute's parents are checked where they are resolved.
+            _check_gateways(virtual_service, known_gateways, findings)
+            _check_hosts(virtual_service, mesh, findings)
         for route in virtual_service.http:
             for field, destination in destinations(route):
                 _check_destination(mesh, virtual_service, field, destination, findings)
@@ -74,6 +75,10 @@ def host_mend(host: str, known: Iterable[str]) -> str:
 
 def destinations(route: kinds.HttpRoute) -> Iterator[tuple[str, kinds.Destination]]:
     """Each destination of a route with its field: routed to and mirrored to."""
+    if route.missing_backend_status is not None:  # of an HTTPRoute
+        yield from ((f"{route.field}.backendRefs", entry.destination) for entry in route.route)
+        yield from ((f"{route.field}.filters", mirror.destination) for mirror in route.mirrors)
+        return
     for index, entry in enumerate(route.route):
         yield f"{route.field}.route[{index}].destination", entry.destination
     for index, mirror in enumerate(route.mirrors):
@@ -151,14 +156,20 @@ def _check_destination(
     service = mesh.services.get(host)
     if service is None:
         findings.refuse(
-            meta, f"{field}.host", f"no Service or ServiceEntry {destination.host!r}", host_mend(host, mesh.services)
+            meta,
+            field if virtual_service.generated_name else f"{field}.host",
+            f"no Service or ServiceEntry {destination.host!r}",
+            host_mend(host, mesh.services),
         )
         return
     numbers = [port.number for port in service.ports]
     if destination.port is not None and destination.port not in numbers:
         shown = ", ".join(map(str, numbers))
         findings.refuse(
-            meta, f"{field}.port", f"Service {service.name} has no port {destination.port}", f"use one of: {shown}"
+            meta,
+            field if virtual_service.generated_name else f"{field}.port",
+            f"Service {service.name} has no port {destination.port}",
+            f"use one of: {shown}",
         )
     elif destination.port is None and len(numbers) > 1:
         gateway = any(name != routing.MESH for name in routing.gateways_of(virtual_service))
@@ -187,7 +198,17 @@ def _check_same_host(mesh: Mesh, findings: Findings) -> None:
             continue
         for host in routing.hosts_of(virtual_service):
             other = owners.setdefault(host, virtual_service)
-            if other is not virtual_service:
+            if other is virtual_service:
+                continue
+            if virtual_service.generated_name and not other.generated_name:
+                findings.warn(
+                    other.meta,
+                    "spec.hosts",
+                    f"sidecars of namespace {virtual_service.meta.namespace} follow {virtual_service.meta.ref} for "
+                    f"{host}, not these routes",
+                    "remove one of the two",
+                )
+            elif virtual_service.meta.namespace == other.meta.namespace or not virtual_service.generated_name:
                 findings.refuse(
                     virtual_service.meta,
                     "spec.hosts",

@@ -38,11 +38,19 @@ def hosts_overlap(one: str, other: str) -> str:
     return one if host_matches(other, one) else ""
 
 
-def for_service(mesh: Mesh, service: MeshService) -> kinds.VirtualService | None:
-    """The VirtualService that sidecars follow for requests to `service`: an exact host before a wildcard."""
+def for_service(mesh: Mesh, service: MeshService, namespace: str) -> kinds.VirtualService | None:
+    """The VirtualService that sidecars of `namespace` follow for requests to `service`.
+
+    HTTPRoutes of the caller's own namespace come first, then an exact host, then a wildcard.
+    """
     wildcard: kinds.VirtualService | None = None
-    for virtual_service in mesh.virtual_services:
+    own = [one for one in mesh.virtual_services if one.generated_name and one.meta.namespace == namespace]
+    others = [one for one in mesh.virtual_services if one not in own]
+    for virtual_service in (*own, *others):
         if MESH not in gateways_of(virtual_service):
+            continue
+        # An HTTPRoute speaks for the callers of its namespace, or to those of a Service of its namespace.
+        if virtual_service.generated_name and virtual_service.meta.namespace not in (namespace, service.namespace):
             continue
         hosts = hosts_of(virtual_service)
         if service.fqdn in hosts:

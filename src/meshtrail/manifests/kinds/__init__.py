@@ -6,6 +6,7 @@ field); the mesh model is built from them. Durations are seconds, percentages 0 
 
 from __future__ import annotations
 
+from meshtrail.manifests.kinds.gatewayapi import API_GATEWAY, ApiGateway, ApiListener, ApiRoute, ParentRef
 from meshtrail.manifests.kinds.istio import (
     CustomTag,
     Destination,
@@ -55,6 +56,10 @@ from meshtrail.manifests.kinds.kubernetes import (
 from meshtrail.manifests.kinds.meta import Meta
 
 __all__ = [
+    "API_GATEWAY",
+    "ApiGateway",
+    "ApiListener",
+    "ApiRoute",
     "ConfigMap",
     "Container",
     "ContainerPort",
@@ -81,6 +86,7 @@ __all__ = [
     "Meta",
     "Mirror",
     "Namespace",
+    "ParentRef",
     "Redirect",
     "Resource",
     "Retries",
@@ -115,6 +121,8 @@ Resource = (
     | ServiceEntry
     | EnvoyFilter
     | MeshConfig
+    | ApiGateway
+    | ApiRoute
 )
 
 Key = tuple[str, str, str]

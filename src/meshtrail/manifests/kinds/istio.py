@@ -34,7 +34,9 @@ class StringMatch:
 
 @dataclass(frozen=True, slots=True)
 class HttpMatch:
-    """All conditions must hold. `gateways` empty: those of the VirtualService."""
+    """All conditions must hold. `gateways` empty: those of the VirtualService. `whole_segments`: a prefix ends where a
+    segment of the path ends (an HTTPRoute's).
+    """
 
     name: str = ""
     uri: StringMatch | None = None
@@ -49,6 +51,7 @@ class HttpMatch:
     gateways: tuple[str, ...] = ()
     source_labels: Mapping[str, str] = field(default_factory=dict)
     source_namespace: str = ""
+    whole_segments: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,17 @@ class RouteDestination:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
+    """`prefix` (None: none) replaces the prefix that was matched, `uri` the whole path. `port_of_request`: the new
+    address has the port that the request came to.
+    """
+
     uri: str = ""
     authority: str = ""
     scheme: str = ""
     port: int | None = None
     code: int = 301
+    prefix: str | None = None
+    port_of_request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,10 @@ class DirectResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """One entry of `spec.http`; `field` is its path (`spec.http[0]`) for errors."""
+    """One entry of `spec.http`; `field` is its path (`spec.http[0]`) for errors.
+
+    `missing_backend_status` is the answer when the destination does not exist; None: Envoy's 503.
+    """
 
     field: str
     name: str = ""
@@ -147,14 +159,20 @@ class HttpRoute:
     abort: FaultAbort | None = None
     mirrors: tuple[Mirror, ...] = ()
     headers: Headers = Headers()
+    missing_backend_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class VirtualService:
+    """`generated_name` is set when it was made from HTTPRoutes: the name that Istio gives it. `meta` is then the
+    HTTPRoute's.
+    """
+
     meta: Meta
     hosts: tuple[str, ...]
     gateways: tuple[str, ...]
     http: tuple[HttpRoute, ...]
+    generated_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,8 @@ def from_jaeger(traces: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "operation": span["operationName"],
                     "span": span["spanID"],
                     "parent": parent,
+                    "start_us": span["startTime"],
+                    "duration_us": span["duration"],
                     "tags": tags,
                     "process_tags": {tag["key"]: tag["value"] for tag in process["tags"]},
                     "logs": span["logs"],
@@ -71,6 +74,36 @@ def shape(traces: list[dict[str, Any]], request_headers: Mapping[str, str]) -> l
             {"trace": trace["trace"] if trace["trace"] in given else "generated", "spans": len(spans), "forest": forest}
         )
     return sorted(result, key=_text)
+
+
+def examples(traces: list[dict[str, Any]], request_headers: Mapping[str, str], *, every: bool) -> dict[str, Any]:
+    """What a recording keeps: with `every` all traces; else the first of each kind, and how many of it there were.
+
+    Times are from the begin of the first span.
+    """
+    first: dict[str, dict[str, Any]] = {}
+    times: Counter[str] = Counter()
+    for number, trace in enumerate(sorted(traces, key=lambda one: min(span["start_us"] for span in one["spans"]))):
+        kind = str(number) if every else _text(shape([trace], request_headers))
+        first.setdefault(kind, trace)
+        times[kind] += 1
+    begin = min((span["start_us"] for trace in traces for span in trace["spans"]), default=0)
+    kept = [
+        {**trace, "spans": [{**span, "start_us": span["start_us"] - begin} for span in trace["spans"]]}
+        for trace in first.values()
+    ]
+    return {"traces": kept} if every else {"traces": kept, "times": list(times.values())}
+
+
+def dump(recording: Mapping[str, Any]) -> str:
+    """A recording as JSON with one span a line."""
+    fields = {name: json.dumps(value, ensure_ascii=False) for name, value in recording.items() if name != "traces"}
+    traces = []
+    for trace in recording["traces"]:
+        spans = ",\n    ".join(json.dumps(span, sort_keys=True, ensure_ascii=False) for span in trace["spans"])
+        traces.append(f'  {{"trace": "{trace["trace"]}", "spans": [\n    {spans}\n  ]}}')
+    body = ",\n".join([*(f'"{name}": {text}' for name, text in fields.items())])
+    return "{\n" + body + ',\n"traces": [\n' + ",\n".join(traces) + "\n]\n}\n"
 
 
 def _roots(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,161 @@
+"""An application on the cluster that kubectl points at: its form, what is laid over it, its switches and gateways."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import yaml
+from tests.cluster.support import forwarded, gateway_address, get, kubectl, run
+from tests.parity.asking import Key, Object, keyed
+from tests.parity.situations import INGRESS, Application
+from tests.support.mesh import ROOT
+
+from meshtrail.local.applications import application as of_product
+
+CHANGES_LISTENERS = {"Telemetry", "EnvoyFilter", "Service", "AuthorizationPolicy", "PeerAuthentication"}
+"""Kinds that change listeners: open connections keep the old one for 45 s, so the pods are restarted."""
+ROLLOUT = 180.0
+SPANS_LEAVE = 5.5
+"""Envoy hands its spans over every 5 s, and does not when it ends."""
+
+
+class Deployed:
+    """Entering needs the namespace to be free; leaving deletes it and gives the mesh its own configuration back."""
+
+    def __init__(self, application: Application, say: Callable[[str], None]) -> None:
+        self.application = application
+        self.namespace = application.namespace
+        self._say = say
+        self._product = of_product(application.name)
+        # What kustomize does not build is the installation, which is there already.
+        self._paths = [path for path in self._product.manifests if not path.endswith(".yaml")]
+        self._base: dict[Key, Object] = {}
+        self._laid: dict[Key, Object] = {}
+        self._modes: dict[str, str] = {}
+        self._forwards = ExitStack()
+        self._ports: dict[str, int] = {}
+
+    def __enter__(self) -> Deployed:
+        if not run("get", "namespace", self.namespace).returncode:
+            raise SystemExit(f"namespace {self.namespace} is there already: end what runs in it, and delete it")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._forget_pods()
+        outside = [one for key, one in self._laid.items() if key[1] != self.namespace and key not in self._base]
+        if outside:
+            kubectl("delete", "--ignore-not-found", "-f", "-", input=yaml.safe_dump_all(outside))
+        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", timeout=ROLLOUT)
+        for path in self._paths:
+            if not path.startswith("k8s/"):
+                kubectl("apply", "-k", path)
+
+    def form(self, otel: Iterable[str]) -> None:
+        """Deploy the application with these services in the otel form, and nothing laid over it."""
+        components = [self._product.otel[service] for service in otel]
+        self._base = keyed(_small(one) for path in self._paths for one in _build(path, components))
+        self._say(f"form: {', '.join(otel) or 'plain'}")
+        gone = [key for key in self._laid if key not in self._base]
+        self._delete(gone)
+        self._laid = {}
+        _apply(self._base.values())
+        self._wait()
+
+    def lay(self, texts: Mapping[str, str]) -> bool:
+        """Make these manifests, and no others, lie over the application. Whether anything changed."""
+        wanted = keyed(one for text in texts.values() for one in yaml.safe_load_all(text) if one)
+        if wanted == self._laid:
+            return False
+        gone = [key for key in self._laid if key not in wanted]
+        changed = {key: one for key, one in wanted.items() if self._laid.get(key) != one}
+        kinds = {key[0] for key in (*gone, *changed)}
+        if kinds & (CHANGES_LISTENERS | {"Deployment"}):
+            time.sleep(SPANS_LEAVE)
+        self._delete(key for key in gone if key not in self._base)
+        _apply([*(self._base[key] for key in gone if key in self._base), *changed.values()])
+        self._laid = wanted
+        if kinds & CHANGES_LISTENERS:
+            kubectl("-n", self.namespace, "rollout", "restart", "deployments")
+        if kinds & (CHANGES_LISTENERS | {"Deployment"}):
+            self._wait()
+        return True
+
+    def switch(self, modes: Mapping[str, str]) -> None:
+        """Set what services forward; those that are not named forward everything."""
+        for service in sorted({*modes, *self._modes}):
+            mode = modes.get(service, "all")
+            if self._modes.get(service, "all") != mode:
+                url = f"http://127.0.0.1:{self._control(service)}/propagation"
+                httpx.put(url, json={"mode": mode}, trust_env=False, timeout=10).raise_for_status()
+                self._modes[service] = mode
+
+    def gateway(self, name: str) -> tuple[str, int]:
+        """Where port 80 of a gateway is: the ingress gateway, or the Gateway API's in the application's namespace."""
+        if name == INGRESS:
+            return gateway_address()
+        service = get("service", name, "-n", self.namespace)
+        for one in service["status"]["loadBalancer"].get("ingress") or []:
+            return one.get("ip") or one["hostname"], 80
+        return "127.0.0.1", self._forward(f"service/{name}", 80)
+
+    def _control(self, service: str) -> int:
+        return self._forward(f"deployment/{service}", 8090)
+
+    def _forward(self, target: str, port: int) -> int:
+        if target not in self._ports:
+            self._ports[target] = self._forwards.enter_context(forwarded(self.namespace, target, port))
+        return self._ports[target]
+
+    def _wait(self) -> None:
+        """New pods: their switches are as their manifests say, and forwarded ports lead nowhere."""
+        self._forget_pods()
+        for one in kubectl("-n", self.namespace, "get", "deployments", "-o", "name").split():
+            kubectl("-n", self.namespace, "rollout", "status", one, f"--timeout={ROLLOUT:g}s", timeout=ROLLOUT + 10)
+
+    def _forget_pods(self) -> None:
+        self._forwards.close()
+        self._ports, self._modes = {}, {}
+
+    def _delete(self, keys: Iterable[Key]) -> None:
+        gone = [self._laid[key] for key in keys]
+        if gone:
+            kubectl("delete", "--ignore-not-found", "-f", "-", input=yaml.safe_dump_all(gone), timeout=ROLLOUT)
+
+
+def _apply(objects: Iterable[Object]) -> None:
+    ordered = sorted(objects, key=lambda one: one["kind"] != "Namespace")
+    if ordered:
+        kubectl("apply", "-f", "-", input=yaml.safe_dump_all(ordered), timeout=ROLLOUT)
+
+
+def _small(one: Object) -> Object:
+    """Without a request for processor time, so that old and new pods fit into a full node side by side."""
+    if one["kind"] == "Deployment":
+        for container in one["spec"]["template"]["spec"]["containers"]:
+            container.get("resources", {}).get("requests", {}).pop("cpu", None)
+    return one
+
+
+def _build(path: str, components: Iterable[str]) -> list[Object]:
+    """A kustomization of the repository; those of the application with `components` over it."""
+    with tempfile.TemporaryDirectory() as folder:
+        if path.startswith("k8s/"):
+
+            def reach(inside: str) -> str:
+                return os.path.relpath(ROOT / inside, Path(folder).resolve())
+
+            content = {"resources": [reach(path)], "components": [reach(one) for one in components]}
+            (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(content))
+            built = kubectl("kustomize", folder)
+        else:
+            built = kubectl("kustomize", path)
+    return [one for one in yaml.safe_load_all(built) if one]

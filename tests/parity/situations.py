@@ -1,0 +1,155 @@
+"""What is recorded on a cluster and played again on the local mesh: one row a situation.
+
+A situation is an application with something laid over it, and requests to its gateway. An application to come is one
+more table in APPLICATIONS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+INGRESS = "istio-ingressgateway"
+HOST = "three-tier.example"
+USER_AGENT = "meshtrail-parity"
+CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
+"""Stands for a trace id that is another one each time."""
+CLIENT_SPAN = "b7ad6b7169203331"
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """`count` requests one after the other, each on a connection of its own, to `gateway` (a proxy's name)."""
+
+    path: str = "/"
+    headers: Pairs = ()
+    count: int = 1
+    method: str = "GET"
+    host: str = HOST
+    gateway: str = INGRESS
+
+
+@dataclass(frozen=True)
+class Situation:
+    """`otel` names the services in the otel form. `lay` are manifests over the application: names of laid/, or paths
+    of the repository. `propagation` is what the switch of a service says. `linger` is how many seconds it goes on after
+    the answer. `tolerance` None: every trace must be the same; else the share of each kind of trace may differ by it.
+    `once`: the first requests after the manifests were laid count, since they change what comes after them.
+    """
+
+    name: str
+    otel: tuple[str, ...] = ()
+    lay: tuple[str, ...] = ()
+    propagation: Pairs = ()
+    requests: tuple[Request, ...] = (Request(),)
+    linger: float = 0.3
+    tolerance: float | None = None
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Application:
+    """`name` is one of `meshtrail.local.applications`, which says where its manifests are."""
+
+    name: str
+    namespace: str
+    situations: tuple[Situation, ...]
+
+
+B3, B3_W3C = "istio/variants/b3.yaml", "istio/variants/b3-w3c.yaml"
+SAMPLED = (("traceparent", f"00-{CLIENT_TRACE}-{CLIENT_SPAN}-01"),)
+UNSAMPLED = (("traceparent", f"00-{CLIENT_TRACE}-{CLIENT_SPAN}-00"),)
+CLIENT_B3 = (("x-b3-traceid", CLIENT_TRACE), ("x-b3-spanid", CLIENT_SPAN), ("x-b3-sampled", "1"))
+SERVICES = ("frontend", "backend", "database")
+
+
+def asked(**fields: object) -> tuple[Request, ...]:
+    return (replace(Request(), **fields),)  # type: ignore[arg-type]
+
+
+def switched(prefix: str, *lay: str, otel: tuple[str, ...] = (), services: tuple[str, ...]) -> Iterator[Situation]:
+    """Every mode of the propagation switch, in one service at a time."""
+    for service in services:
+        for mode in ("none", "b3", "w3c"):
+            yield Situation(f"{prefix}-{service}-{mode}", otel=otel, lay=lay, propagation=((service, mode),))
+
+
+PLAIN = (
+    Situation("plain"),
+    *switched("plain", services=("frontend", "backend")),
+    Situation("plain-database-none", propagation=(("database", "none"),)),
+    Situation("plain-frontend-and-backend-none", propagation=(("frontend", "none"), ("backend", "none"))),
+    Situation("client-traceparent-sampled", requests=asked(headers=SAMPLED)),
+    Situation("client-traceparent-unsampled", requests=asked(headers=UNSAMPLED)),
+    Situation("client-b3", requests=asked(headers=CLIENT_B3)),
+    Situation("health-excluded", requests=asked(path="/healthz")),
+    Situation("not-found", requests=asked(path="/nothing/here?x=1")),
+    Situation("method-not-allowed", requests=asked(method="DELETE")),
+    # Routing.
+    Situation("path-routes", lay=("path-routes",)),
+    Situation("headers-operations", lay=("headers-operations",), requests=asked(headers=(("end-user", "bob"),))),
+    Situation("fault-abort", lay=("fault-abort",)),
+    Situation("fault-delay", lay=("fault-delay",)),
+    Situation("timeout", lay=("database-delay", "backend-timeout"), linger=2.5),
+    Situation("second-gateway", lay=("second-gateway",), requests=asked(host="second.example", path="/api/data")),
+    Situation("second-gateway-no-route", lay=("second-gateway",), requests=asked(host="second.example")),
+    Situation(
+        "gateway-header-route",
+        lay=("gateway-routes",),
+        requests=asked(host="routes.example", path="/?direct=yes", headers=(("x-tier", "middle"),)),
+    ),
+    Situation("gateway-redirect", lay=("gateway-routes",), requests=asked(host="routes.example", path="/old/place")),
+    Situation("gateway-direct-response", lay=("gateway-routes",), requests=asked(host="routes.example", path="/tea")),
+    Situation("gateway-rewrite", lay=("gateway-routes",), requests=asked(host="routes.example", path="/front")),
+    # Two versions.
+    Situation("weights", lay=("backend-v2", "weights"), requests=asked(count=40), tolerance=0.4),
+    Situation(
+        "header-route-alice", lay=("backend-v2", "header-route"), requests=asked(headers=(("end-user", "alice"),))
+    ),
+    Situation("header-route-nobody", lay=("backend-v2", "header-route")),
+    Situation("mirror", lay=("backend-v2", "mirror")),
+    # A version that fails.
+    Situation("application-error", lay=("database-faulty", "database-fails")),
+    Situation("retry", lay=("database-faulty", "retry")),
+    Situation("outlier-ejection", lay=("database-faulty", "outlier-ejection"), requests=asked(count=12), once=True),
+    # Who may call whom.
+    Situation("denied-path", lay=("deny-query",)),
+    Situation("denied-identity", lay=("deny-identity",)),
+    # Tracing.
+    Situation("tags-namespace", lay=("tags-namespace",), requests=asked(headers=(("end-user", "alice"),))),
+    Situation("tags-workload", lay=("tags-workload",)),
+    Situation("silent-workload", lay=("silent-workload",)),
+    Situation("sampling-0", lay=("istio/variants/sampling-0.yaml",)),
+    Situation("sampling-0-client-sampled", lay=("istio/variants/sampling-0.yaml",), requests=asked(headers=SAMPLED)),
+    Situation("sampling-50", lay=("sampling-50",), requests=asked(count=40), tolerance=0.45),
+    Situation("tcp-named-port", lay=("tcp-named-port",)),
+    Situation("b3", lay=(B3,)),
+    *switched("b3", B3, services=("frontend", "backend")),
+    Situation("b3-client-traceparent", lay=(B3,), requests=asked(headers=SAMPLED)),
+    Situation("b3-client-b3", lay=(B3,), requests=asked(headers=CLIENT_B3)),
+    Situation("b3-w3c", lay=(B3_W3C,)),
+    *switched("b3-w3c", B3_W3C, services=("backend",)),
+    Situation("b3-w3c-client-traceparent", lay=(B3_W3C,), requests=asked(headers=SAMPLED)),
+)
+
+OTEL = (
+    Situation("otel", otel=SERVICES),
+    *switched("otel", otel=SERVICES, services=("frontend", "backend")),
+    Situation("otel-database-none", otel=SERVICES, propagation=(("database", "none"),)),
+    Situation("otel-client-traceparent-sampled", otel=SERVICES, requests=asked(headers=SAMPLED)),
+    Situation("otel-not-found", otel=SERVICES, requests=asked(path="/nothing/here")),
+    Situation("otel-fault-abort", otel=SERVICES, lay=("fault-abort",)),
+    Situation("otel-application-error", otel=SERVICES, lay=("database-faulty", "database-fails")),
+    Situation("otel-b3", otel=SERVICES, lay=(B3,)),
+    Situation("otel-b3-w3c", otel=SERVICES, lay=(B3_W3C,)),
+)
+
+MIXED = (
+    Situation("mixed-backend-otel", otel=("backend",)),
+    *switched("mixed-backend-otel", otel=("backend",), services=("frontend", "backend")),
+    Situation("mixed-backend-otel-b3", otel=("backend",), lay=(B3,)),
+)
+
+APPLICATIONS = (Application("three-tier", "meshtrail", (*PLAIN, *OTEL, *MIXED)),)

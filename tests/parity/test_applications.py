@@ -1,0 +1,78 @@
+"""Every situation recorded on a cluster with our images, on the local mesh: the same answers and the same traces."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.parity import compare
+from tests.parity.asking import ask_all
+from tests.parity.local import Local
+from tests.parity.situations import APPLICATIONS, Application, Request, Situation
+from tests.support.mesh import running_mesh
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An application with these services in the otel form: one mesh for all situations there."""
+
+    application: Application
+    otel: tuple[str, ...]
+
+
+@cache
+def place(application: str, otel: tuple[str, ...]) -> Place:
+    """The same object each time: by that pytest knows that a mesh can stay."""
+    return Place(next(one for one in APPLICATIONS if one.name == application), otel)
+
+
+def recorded() -> Iterator[Any]:
+    for application in APPLICATIONS:
+        for situation in application.situations:
+            where = place(application.name, situation.otel)
+            group = pytest.mark.xdist_group(f"parity-{application.name}-{'-'.join(situation.otel)}")
+            yield pytest.param(where, situation, id=f"{application.name}-{situation.name}", marks=group)
+
+
+@pytest.fixture(scope="module")
+def mesh(request: pytest.FixtureRequest) -> Iterator[Local]:
+    where: Place = request.param
+    with running_mesh(where.application.name, *(f"--form={service}=otel" for service in where.otel)) as running:
+        local = Local(running)
+        yield local
+        local.close()
+
+
+@pytest.mark.parametrize(("mesh", "situation"), recorded(), indirect=["mesh"], scope="module")
+def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pytest.FixtureRequest) -> None:
+    application = request.node.callspec.params["mesh"].application
+    recording = json.loads((RECORDED / application.name / f"{situation.name}.json").read_text(encoding="utf-8"))
+    trace = recording["client_trace"]
+    given = {"trace": trace}
+    mesh.lay(recording["configuration"])
+    mesh.switch(dict(situation.propagation))
+    mesh.forget_traces()
+    answers = ask_all(mesh.gateway, [Request(**one) for one in recording["requests"]], trace)
+    if situation.tolerance is None:
+        found = mesh.traces(sum(len(trace["spans"]) for trace in recording["traces"]))
+        assert compare.shape(compare.from_jaeger(found), given) == compare.shape(recording["traces"], given)
+        assert sorted(answers) == sorted(recording["responses"])
+    else:
+        theirs = Counter(dict(zip((text(one, given) for one in recording["traces"]), recording["times"], strict=True)))
+        found = mesh.traces(len(recording["responses"]) // 8)
+        ours = Counter(text(one, given) for one in compare.from_jaeger(found))
+        assert set(ours) == set(theirs)
+        for kind, count in theirs.items():
+            assert abs(ours[kind] - count) <= situation.tolerance * len(answers)
+
+
+def text(trace: dict[str, Any], given: dict[str, str]) -> str:
+    return json.dumps(compare.shape([trace], given), sort_keys=True)

@@ -16,10 +16,10 @@ SCRIPTS := scripts/form-diff scripts/record-picture
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench picture docs clean
+.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench bench-cluster picture docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS="--once", "--form otel", ...)
 	@$(BIN)/meshtrail demo $(ARGS)
@@ -27,7 +27,7 @@ demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS
 up: $(READY) ## Start the mesh and leave it running (ARGS="--form backend=otel", ...)
 	@$(BIN)/meshtrail up $(ARGS)
 
-preflight: $(READY) ## Look at everything that traces on a cluster need (ARGS="--before-deploy", ...)
+preflight: $(READY) ## Look at everything that traces on a cluster need (ARGS="--stage before-deploy", ...)
 	@$(BIN)/meshtrail preflight $(ARGS)
 
 test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
@@ -56,6 +56,9 @@ format: $(READY) ## Format the Python sources
 
 bench: $(READY) ## Measure speed and memory; prints tables with ratios (ARGS="store mesh")
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-cluster: $(READY) ## Measure on the cluster that kubectl points at: sidecar, tracing, start
+	@$(BIN)/python -m bench $(or $(ARGS),cluster-cost cluster-start)
 
 picture: $(READY) ## Record the README's picture from a real run
 	@$(BIN)/meshtrail up --detach --ports auto --name picture

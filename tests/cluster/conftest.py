@@ -23,7 +23,7 @@ def staging() -> Iterator[Application]:
 
     The mesh's sampling stays at 100 %: mesh-wide objects are left out.
     """
-    with deployed(f"{STAGING}/workloads", "istio/three-tier", change=with_secret) as application:
+    with deployed(STAGING, change=with_secret) as application:
         yield application
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from meshtrail.cluster.kubectl import connect
-from meshtrail.cluster.snapshot import fetch
+from meshtrail.cluster.snapshot import ROOT, fetch
 
 NOISE = frozenset(
     {
@@ -106,6 +106,8 @@ def trimmed(one: Any, kind: str) -> Any:
 
 def main(namespace: str, file: str) -> None:
     found = fetch(connect(), namespace)
+    # Not what else was on that cluster.
+    items = [one for one in found.items if one["kind"] != "Namespace" or one["metadata"]["name"] in (namespace, ROOT)]
     recorded = {
         "context": found.context,
         "server": found.server,
@@ -113,7 +115,7 @@ def main(namespace: str, file: str) -> None:
         "apis": sorted(found.apis),
         "namespace": found.namespace,
         "mesh": found.mesh,
-        "items": [trimmed(one, one["kind"]) for one in found.items],
+        "items": [trimmed(one, one["kind"]) for one in items],
     }
     Path(file).write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n")
 

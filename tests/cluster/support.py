@@ -201,10 +201,11 @@ def namespace(prefix: str = "mt-test", **labels: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """three-tier in a namespace, behind the ingress gateway at `address`."""
+    """three-tier in a namespace, behind a gateway at `address`; `gateway` is its name in traces."""
 
     namespace: str
     address: tuple[str, int]
+    gateway: str = GATEWAY
 
     @property
     def host(self) -> str:
@@ -233,7 +234,7 @@ class Application:
 
     def chain(self, *services: str) -> list[tuple[str, str]]:
         """Service and kind of each span of one plain request; the services are frontend, backend, database."""
-        names = [GATEWAY, *(f"{one}.{self.namespace}" for one in services or ("frontend", "backend", "database"))]
+        names = [self.gateway, *(f"{one}.{self.namespace}" for one in services or ("frontend", "backend", "database"))]
         return [(name, kind) for name in names for kind in ("server", "client")][:-1]
 
     def trace(self, jaeger: str, expected: list[tuple[str, str]] | None = None, *, within: float = 30.0) -> Trace:
@@ -257,7 +258,7 @@ class Application:
                 # A sidecar keeps its spans for 5 s at most.
                 patience = time.monotonic() + 8
                 while answer.status_code == 200 and time.monotonic() < patience:
-                    found = client.find(GATEWAY, tags={"user_agent": mark})
+                    found = client.find(self.gateway, tags={"user_agent": mark})
                     if len(found) == 1 and done(found[0]):
                         return found[0]
                     seen = [shape(trace) for trace in found]

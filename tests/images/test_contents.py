@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import subprocess
 from typing import Any
 
 import docker
@@ -12,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from tests.images.support import IMAGES, ServiceImage
+from tests.support.mesh import ROOT
 
 pytestmark = [pytest.mark.compose, pytest.mark.usefixtures("built")]
 
@@ -135,3 +137,14 @@ def test_history_has_no_secret(image: ServiceImage, client: docker.DockerClient)
     assert any("headers.json" in step or "/app" in step for step in steps)
     told = "\n".join([*steps, *found.attrs["Config"]["Env"], *found.attrs["Config"]["Labels"].values()])
     assert re.findall(r"(?i)passw|secret|token|PIP_INDEX_URL|://[^/\s]*@", told) == []
+
+
+def test_sizes_are_told_and_small() -> None:
+    done = subprocess.run([ROOT / "scripts/image-sizes"], capture_output=True, text=True, timeout=60, check=True)
+    _, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines())
+    megabytes = {name.strip("`"): [float(size) for size in sizes] for name, *sizes in rows}
+    assert set(megabytes) == {image.name.partition(":")[0] for image in IMAGES}
+    for prepared, packages, code, total in megabytes.values():
+        assert abs(prepared + packages + code - total) < 0.2
+        assert code < 1
+        assert 5 < packages < total < 80

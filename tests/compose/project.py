@@ -66,7 +66,7 @@ class Project:
             env={**kept, **dict.fromkeys(PORTS, "0"), **(given or {})},
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.unhealthy()}"
@@ -84,7 +84,7 @@ class Project:
         missing = sorted({image for image in images if not self.client.images.list(image)})
         if missing:
             absent(f"no image {', '.join(missing)}: scripts/build-images, tests/images/stand-ins/build")
-        options = ("--wait", "--wait-timeout", "60", "--no-build", "--pull", "never", "--remove-orphans")
+        options = ("--wait", "--wait-timeout", "100", "--no-build", "--pull", "never", "--remove-orphans")
         self.compose("up", *options, env_file=env_file, given=given)
         self.variant = (env_file, given)
 

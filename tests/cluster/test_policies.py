@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.cluster.conftest import STAGING
 from tests.cluster.support import Application, Object, apply, build, get, kubectl, namespace, relocate, run
+from tests.support.absent import absent
 from tests.support.mesh import eventually
 
 pytestmark = pytest.mark.cluster
@@ -61,7 +62,7 @@ def _idle(namespace: str, app: str, image: str) -> Object:
 
 def _addresses(staging: Application) -> dict[str, str]:
     """IP and port of one pod of each service."""
-    pods = get("pods", "-n", staging.namespace)["items"]
+    pods = get("pods", "-n", staging.namespace, "-l", "app")["items"]
     ready = {pod["metadata"]["labels"]["app"]: pod["status"]["podIP"] for pod in pods}
     return {service: f"{ready[service]}:{port}" for service, port in PORTS.items()}
 
@@ -97,6 +98,31 @@ def test_a_service_may_call_the_next_one_and_no_other(staging: Application) -> N
     assert _ask(staging, "frontend", "http://database:8080/query") == "503"
     assert _ask(staging, "database", "http://backend:8080/api/data") == "503"
     assert _ask(staging, "backend", "http://tracing.istio-system/") == "503"
+
+
+def test_a_gateway_of_the_gateway_api_is_let_in(staging: Application, stranger: str) -> None:
+    """Its pods are in the application's namespace, where nothing gets in that no policy names."""
+    if run("get", "crd", "httproutes.gateway.networking.k8s.io").returncode:
+        absent("no Gateway API in the cluster: scripts/gateway-api-crds")
+    wanted = {("Gateway", "three-tier"), ("HTTPRoute", "frontend"), ("AuthorizationPolicy", "gateway")}
+    built = [*build("istio/gateway-api/three-tier"), *build("istio/gateway-api/security")]
+    ingress = [one for one in built if (one["kind"], one["metadata"]["name"]) in wanted]
+    assert len(ingress) == 3
+    apply(*relocate(ingress, staging.namespace))
+    try:
+        pods = ("pods", "-n", staging.namespace, "-l", "gateway.networking.k8s.io/gateway-name=three-tier")
+        eventually(lambda: get(*pods)["items"], within=20, what="a pod of the gateway")
+        staging.kubectl("wait", "--for=condition=Ready", "pods", *pods[3:], "--timeout=60s", timeout=70)
+        url = f"http://{get(*pods)['items'][0]['status']['podIP']}/"
+        ask = ("-n", stranger, "exec", "frontend", "--", "python", "-c", ASK, url)
+        eventually(lambda: kubectl(*ask).strip() == "200", within=30, what="an answer through the gateway")
+    finally:
+        objects = (
+            "gateways.gateway.networking.k8s.io/three-tier",
+            "httproutes/frontend",
+            "authorizationpolicies/gateway",
+        )
+        staging.kubectl("delete", *objects)
 
 
 def test_it_is_the_policies_that_refuse(staging: Application, stranger: str) -> None:

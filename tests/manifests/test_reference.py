@@ -39,6 +39,7 @@ def test_most_objects_are_held_to_a_published_list() -> None:
         "Telemetry",
         "EnvoyFilter",
         "HTTPRoute",
+        "AuthorizationPolicy",
     }
 
 

@@ -103,14 +103,20 @@ def _outbound(
 
 
 def _generation(mesh: Mesh, service: MeshService) -> Config:
-    """A mark that changes with the listeners of the receiving sidecars: with their tracing, or HTTP becoming TCP.
+    """A mark that changes with the listeners of the receiving sidecars: tracing, policies, HTTP becoming TCP.
 
     A listener that changes goes on serving its open connections as before until they end. With the cluster changed
     too, the callers' idle connections are closed at once, and the next request meets the new settings.
     """
     receivers = [mesh.workloads[key] for key in service.workloads]
     settings = [
-        repr((mesh.tracing_for(receiver, "inbound"), [(port.port, port.protocol) for port in receiver.inbound]))
+        repr(
+            (
+                mesh.tracing_for(receiver, "inbound"),
+                [(port.port, port.protocol) for port in receiver.inbound],
+                *([policies] if (policies := mesh.policies_for(receiver)) else ()),
+            )
+        )
         for receiver in receivers
     ]
     if not settings:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from meshtrail.envoy import authorization
 from meshtrail.envoy.bootstrap import watched
 from meshtrail.envoy.clusters import cluster_name, inbound_name, socket_address
 from meshtrail.envoy.places import Endpoint
@@ -30,7 +31,7 @@ def inbound(mesh: Mesh, workload: Workload, port: InboundPort, endpoint: Endpoin
     if port.protocol == "tcp":
         chain = _tcp(inbound_name(port.port))
     else:
-        manager = _manager(mesh, workload, "inbound", stat_prefix)
+        manager = _guarded(_manager(mesh, workload, "inbound", stat_prefix), mesh, workload, port.port)
         chain = _http({**manager, "route_config": routes, "server_name": "istio-envoy"})
     return _listener(f"inbound_0.0.0.0_{port.port}", endpoint, "INBOUND", chain)
 
@@ -61,7 +62,7 @@ def gateway(
 ) -> Config:
     """The listener of one gateway port."""
     name = f"0.0.0.0_{listener.target}"
-    manager = _manager(mesh, proxy, "outbound", f"outbound_{name};")
+    manager = _guarded(_manager(mesh, proxy, "outbound", f"outbound_{name};"), mesh, proxy, listener.target)
     chain = _http(
         {
             **manager,
@@ -126,6 +127,12 @@ def _manager(mesh: Mesh, proxy: Workload | GatewayProxy, direction: str, stat_pr
     if mesh.config.access_log_file:
         manager["access_log"] = [access_log(mesh.config.access_log_file)]
     return manager
+
+
+def _guarded(manager: Config, mesh: Mesh, proxy: Workload | GatewayProxy, port: int) -> Config:
+    """The manager with what AuthorizationPolicies say, before every other filter."""
+    policies = authorization.filters(mesh.policies_for(proxy), port)
+    return {**manager, "http_filters": [*policies, *manager["http_filters"]]}
 
 
 def http_filters() -> list[Config]:

@@ -25,6 +25,7 @@ API_GROUPS = {
     "EnvoyFilter": "networking.istio.io",
     "Telemetry": "telemetry.istio.io",
     "IstioOperator": "install.istio.io",
+    "AuthorizationPolicy": "security.istio.io",
     "HTTPRoute": "gateway.networking.k8s.io",
 }
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from meshtrail.errors import Problem, Warnings
 from meshtrail.manifests import (
     apigateway,
+    authorization,
     destinationrule,
     envoyfilter,
     gateway,
@@ -57,6 +58,9 @@ KINDS: dict[str, Kind] = {
     "Telemetry": Kind(_istio("telemetry", "v1", "v1alpha1"), telemetry.TELEMETRY, telemetry.telemetry),
     "IstioOperator": Kind(_istio("install", "v1alpha1"), meshconfig.ISTIO_OPERATOR, meshconfig.istio_operator),
     kinds.API_GATEWAY: Kind(_GATEWAY_API, apigateway.API_GATEWAY, apigateway.api_gateway),
+    "AuthorizationPolicy": Kind(
+        _istio("security", "v1", "v1beta1"), authorization.AUTHORIZATION_POLICY, authorization.authorization_policy
+    ),
     "HTTPRoute": Kind(_GATEWAY_API, httproute.HTTP_ROUTE, httproute.http_route),
 }
 
@@ -101,7 +105,6 @@ NOT_CARRIED_OUT: dict[str, str] = {
     "WorkloadGroup": "use a Deployment",
     "ProxyConfig": "",
     "WasmPlugin": "",
-    "AuthorizationPolicy": "",
     "RequestAuthentication": "",
 }
 

@@ -77,6 +77,7 @@ def build(manifests: Source, *, lenient: bool = False, warnings: Warnings | None
         destination_rules=_destination_rules(manifests.of(kinds.DestinationRule), services, findings),
         telemetries=tuple(manifests.of(kinds.Telemetry)),
         envoy_filters=tuple(manifests.of(kinds.EnvoyFilter)),
+        authorization_policies=tuple(manifests.of(kinds.AuthorizationPolicy)),
         config=config,
         config_maps=maps,
     )

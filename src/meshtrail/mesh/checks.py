@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 
 from meshtrail.manifests import kinds
-from meshtrail.mesh import names, outliers, routing
+from meshtrail.mesh import authorization, names, outliers, routing
 from meshtrail.mesh.collectors import COLLECTORS
 from meshtrail.mesh.findings import Findings
 from meshtrail.mesh.model import Mesh, MeshService, container_port
@@ -25,6 +25,7 @@ def check(mesh: Mesh, gateways: Sequence[kinds.Gateway], findings: Findings) -> 
     _check_same_host(mesh, findings)
     _check_telemetry(mesh, findings)
     outliers.check(mesh, findings)
+    authorization.check(mesh, findings)
 
 
 def check_service(service: kinds.Service, deployments: Sequence[kinds.Deployment], findings: Findings) -> None:

@@ -54,9 +54,12 @@ def _proxy(gateway: kinds.ApiGateway, namespaces: Mapping[str, kinds.Namespace],
         namespace=namespace,
         labels={
             **gateway.meta.labels,
+            "gateway.istio.io/managed": "istio.io-gateway-controller",
+            "gateway.networking.k8s.io/gateway-class-name": gateway.class_name,
             "gateway.networking.k8s.io/gateway-name": gateway.meta.name,
             "service.istio.io/canonical-name": name,
             "service.istio.io/canonical-revision": "latest",
+            "sidecar.istio.io/inject": "false",
         },
         app=name,
         revision="latest",
@@ -66,7 +69,7 @@ def _proxy(gateway: kinds.ApiGateway, namespaces: Mapping[str, kinds.Namespace],
 
 
 def _internal(gateway: kinds.ApiGateway, listener: kinds.ApiListener) -> str:
-    return f"{gateway.meta.namespace}/{gateway.meta.name}-{GENERATED}-{listener.name}"
+    return f"{gateway.meta.namespace}/{gateway.meta.name}~{GENERATED}~{listener.name}"
 
 
 def _namespaces(

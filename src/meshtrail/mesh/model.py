@@ -167,6 +167,7 @@ class Mesh:
     destination_rules: Mapping[str, kinds.DestinationRule]
     telemetries: tuple[kinds.Telemetry, ...]
     envoy_filters: tuple[kinds.EnvoyFilter, ...]
+    authorization_policies: tuple[kinds.AuthorizationPolicy, ...]
     config: kinds.MeshConfig
     config_maps: Mapping[tuple[str, str, str], kinds.ConfigMap] = field(default_factory=dict)
 
@@ -184,6 +185,12 @@ class Mesh:
 
         resolved = resolve(self.config, self.telemetries, proxy.namespace, proxy.labels, direction)
         return resolved if resolved and self.collector_port(resolved.provider) else None
+
+    def policies_for(self, proxy: Workload | GatewayProxy) -> tuple[kinds.AuthorizationPolicy, ...]:
+        """The AuthorizationPolicies that bind `proxy`."""
+        from meshtrail.mesh.authorization import binding
+
+        return binding(self.authorization_policies, self.config.root_namespace, proxy.namespace, proxy.labels)
 
     def collector_port(self, provider: kinds.TracingProvider) -> MeshPort | None:
         """The port that takes the provider's spans; None when the trace store plays no such address."""

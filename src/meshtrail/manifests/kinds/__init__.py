@@ -6,6 +6,7 @@ field); the mesh model is built from them. Durations are seconds, percentages 0 
 
 from __future__ import annotations
 
+from meshtrail.manifests.kinds.authorization import AuthorizationPolicy, AuthorizationRule, OneOf
 from meshtrail.manifests.kinds.gatewayapi import API_GATEWAY, ApiGateway, ApiListener, ApiRoute, ParentRef
 from meshtrail.manifests.kinds.istio import (
     CustomTag,
@@ -60,6 +61,8 @@ __all__ = [
     "ApiGateway",
     "ApiListener",
     "ApiRoute",
+    "AuthorizationPolicy",
+    "AuthorizationRule",
     "ConfigMap",
     "Container",
     "ContainerPort",
@@ -86,6 +89,7 @@ __all__ = [
     "Meta",
     "Mirror",
     "Namespace",
+    "OneOf",
     "ParentRef",
     "Redirect",
     "Resource",
@@ -123,6 +127,7 @@ Resource = (
     | MeshConfig
     | ApiGateway
     | ApiRoute
+    | AuthorizationPolicy
 )
 
 Key = tuple[str, str, str]

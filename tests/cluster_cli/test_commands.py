@@ -104,9 +104,12 @@ def test_preflight_says_what_is_there_and_what_is_not(fake: Fake) -> None:
 
 def test_preflight_as_json(fake: Fake) -> None:
     without_jaeger(fake)
-    done = fake.run("preflight", "--json", MESHTRAIL_NAMESPACE="mt-e")
+    fake.cluster.one("Service", "backend")["spec"]["ports"][0]["name"] = "tcp"
+    done = fake.run("preflight", "--json", "--context", "kind-meshtrail", MESHTRAIL_NAMESPACE="mt-e")
     report = json.loads(done.stdout)
     assert (report["version"], report["namespace"], report["stage"], report["ok"]) == (1, "mt-e", "deployed", False)
+    (ports,) = (finding for finding in report["findings"] if finding["check"] == "ports")
+    assert ports["mend"].startswith("kubectl --context kind-meshtrail -n mt-e patch service backend")
     assert {tuple(finding) for finding in report["findings"]} == {("check", "level", "seen", "mend")}
 
 

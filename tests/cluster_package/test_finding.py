@@ -9,6 +9,7 @@ from tests.cluster_package.support import Cluster
 from tests.reading.jaeger_server import jaeger_server
 
 from meshtrail.cluster import objects
+from meshtrail.cluster.application import form_of
 from meshtrail.cluster.jaeger import base_url, query_service
 from meshtrail.cluster.kubectl import ClusterError
 from meshtrail.cluster.objects import matches
@@ -175,3 +176,16 @@ def test_the_base_path_is_found() -> None:
 )
 def test_label_selectors(expression: dict[str, object], labels: dict[str, str], matched: bool) -> None:
     assert matches({"matchExpressions": [expression]}, labels) is matched
+
+
+@pytest.mark.parametrize(
+    ("image", "form"),
+    [
+        ("meshtrail/backend-python:0.1.0", "plain"),
+        ("meshtrail/backend-python-otel:0.1.0", "otel"),
+        ("registry.example.com:5000/team/meshtrail_backend-python-otel:a1b2@sha256:00", "otel"),
+        ("postgres:17.6-bookworm", ""),
+    ],
+)
+def test_the_form_is_known_from_the_image(image: str, form: str) -> None:
+    assert form_of(image) == form

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,14 @@ def istiod_image(tag: str) -> Change:
 
 def unready(cluster: Cluster) -> None:
     cluster.one("Pod", "backend")["status"]["containerStatuses"][0]["ready"] = False
+
+
+def rolling_out(cluster: Cluster) -> None:
+    """The new pod is not ready, the old one still serves."""
+    new = json.loads(json.dumps(cluster.one("Pod", "backend")))
+    new["metadata"]["name"] = "backend-new"
+    new["status"]["containerStatuses"][0]["ready"] = False
+    cluster.add(new)
 
 
 def finished_pod(cluster: Cluster) -> None:
@@ -237,6 +246,7 @@ FAULTS: list[tuple[str, Change, str, str, tuple[str, ...]]] = [
     ("ambient", label({"istio.io/dataplane-mode": "ambient"}), "injection", "warn", ("ambient",)),
     ("no namespace", drop("Namespace", "mt-e"), "injection", "fail", ("no namespace mt-e", "k8s/overlays/dev")),
     ("pod not ready", unready, "application", "fail", ("backend-", "1/2", "kubectl -n mt-e describe pod backend-")),
+    ("rollout", rolling_out, "application", "warn", ("being rolled out: backend-new 1/2", "rollout status")),
     ("pod without sidecar", bare, "sidecars", "fail", ("backend: pods without", "rollout restart deployment backend")),
     ("sidecar forbidden", bare_by_its_own_word, "sidecars", "fail", ('is "false"', "take the label")),
     ("sidecar old", proxy_image("1.25.1"), "sidecars", "warn", ("sidecar 1.25", "rollout restart deployment backend")),

@@ -40,6 +40,10 @@ def command(where: Where, stage: str, as_json: bool) -> int:
 
     with opened(where, application_needed=False) as session:
         findings = preflight(session, "before-deploy" if stage == "before-deploy" else "deployed")
+        if where.context:
+            # A command that mends shall mend this cluster, not kubectl's current one.
+            named = f"kubectl --context {where.context} "
+            findings = [dataclasses.replace(one, mend=one.mend.replace("kubectl ", named)) for one in findings]
         context = session.snapshot.context
     failed = any(finding.level == "fail" for finding in findings)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -102,11 +103,12 @@ def pod_status(pod: Object) -> PodStatus:
 
 
 def form_of(image: str) -> str:
-    """Images are named `meshtrail/<service>-<language>[-otel]`; of any other the form is not known."""
+    """Images are named `<service>-<language>[-otel]`, whatever a registry puts before; of others it is not known."""
     name = image.partition("@")[0].rpartition("/")[2].partition(":")[0]
-    if "meshtrail/" not in image:
+    found = re.search(r"-(?:python|node|go)(-otel)?$", name)
+    if found is None:
         return ""
-    return "otel" if name.endswith("-otel") else "plain"
+    return "otel" if found[1] else "plain"
 
 
 def image_tag(image: str) -> str:

@@ -108,7 +108,11 @@ def application(snapshot: Snapshot) -> list[Finding]:
         pods = [pod_status(pod) for pod in pods_of(snapshot, one)]
         unready = [f"{pod.name} {pod.ready}/{pod.containers} {pod.phase}" for pod in pods if not pod.is_ready]
         wanted = int(dig(one, "spec", "replicas", default=1))
-        if unready:
+        if unready and len(pods) - len(unready) >= wanted > 0:
+            seen = f"{objects.name(one)} is being rolled out: {listed(unready)}"
+            mend = f"kubectl -n {place} rollout status {one['kind'].lower()} {objects.name(one)}"
+            findings.append(warn("application", seen, mend))
+        elif unready:
             mend = f"kubectl -n {place} describe pod {unready[0].split()[0]}"
             findings.append(fail("application", f"{objects.name(one)}: {listed(unready)}", mend))
         elif len(pods) < wanted:

@@ -246,8 +246,10 @@ class Application:
         expected = expected or self.chain()
         return self.trace_when(jaeger, lambda trace: shape(trace) == expected and trace.complete, within=within)
 
-    def trace_when(self, jaeger: str, done: Callable[[Trace], bool], *, within: float = 30.0) -> Trace:
-        """The trace of a request for which `done` holds; AssertionError with the last shape seen otherwise."""
+    def trace_when(
+        self, jaeger: str, done: Callable[[Trace], bool], *, within: float = 30.0, status: int = 200
+    ) -> Trace:
+        """The trace of a request with this status for which `done` holds; AssertionError with what was seen otherwise."""
         seen: object = None
         deadline = time.monotonic() + within
         with JaegerClient(jaeger) as client:
@@ -257,7 +259,7 @@ class Application:
                 seen = answer.status_code, answer.text
                 # A sidecar keeps its spans for 5 s at most.
                 patience = time.monotonic() + 8
-                while answer.status_code == 200 and time.monotonic() < patience:
+                while answer.status_code == status and time.monotonic() < patience:
                     found = client.find(self.gateway, tags={"user_agent": mark})
                     if len(found) == 1 and done(found[0]):
                         return found[0]

@@ -249,7 +249,7 @@ class Application:
     def trace_when(
         self, jaeger: str, done: Callable[[Trace], bool], *, within: float = 30.0, status: int = 200
     ) -> Trace:
-        """The trace of a request with this status for which `done` holds; AssertionError with what was seen otherwise."""
+        """The trace of a request with this status for which `done` holds; AssertionError with what was seen if not."""
         seen: object = None
         deadline = time.monotonic() + within
         with JaegerClient(jaeger) as client:

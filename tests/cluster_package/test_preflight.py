@@ -102,6 +102,12 @@ def rolling_out(cluster: Cluster) -> None:
     cluster.add(new)
 
 
+def crashing(cluster: Cluster) -> None:
+    rolling_out(cluster)
+    new = cluster.one("Pod", "backend-new")
+    new["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+
 def finished_pod(cluster: Cluster) -> None:
     """A pod that was evicted stays listed, and is nobody's concern."""
     old = {**cluster.one("Pod", "backend"), "status": {"phase": "Failed"}}
@@ -247,6 +253,7 @@ FAULTS: list[tuple[str, Change, str, str, tuple[str, ...]]] = [
     ("no namespace", drop("Namespace", "mt-e"), "injection", "fail", ("no namespace mt-e", "k8s/overlays/dev")),
     ("pod not ready", unready, "application", "fail", ("backend-", "1/2", "kubectl -n mt-e describe pod backend-")),
     ("rollout", rolling_out, "application", "warn", ("being rolled out: backend-new 1/2", "rollout status")),
+    ("stuck rollout", crashing, "application", "fail", ("backend-new 1/2 CrashLoopBackOff", "describe pod")),
     ("pod without sidecar", bare, "sidecars", "fail", ("backend: pods without", "rollout restart deployment backend")),
     ("sidecar forbidden", bare_by_its_own_word, "sidecars", "fail", ('is "false"', "take the label")),
     ("sidecar old", proxy_image("1.25.1"), "sidecars", "warn", ("sidecar 1.25", "rollout restart deployment backend")),

@@ -79,7 +79,7 @@ async def _send(target: Target, requests: int) -> LoadReport:
 
 def _trace(session: Session, jaeger: Reached, target: Target) -> Request | None:
     from meshtrail.cluster.traces import entry, prompt, request_of_url, settled
-    from meshtrail.reading.jaeger import JaegerClient
+    from meshtrail.reading.jaeger import JaegerClient, JaegerError
 
     with JaegerClient(jaeger.url) as client:
 
@@ -87,11 +87,19 @@ def _trace(session: Session, jaeger: Reached, target: Target) -> Request | None:
             request = request_of_url(client, target.url, service=entry(session.snapshot, client))
             return () if request is None else (request,)
 
-        found = settled(look, soon=prompt(session.snapshot), last=True, waiting=say_waiting)
+        def try_to() -> tuple[Request, ...]:
+            try:
+                return look()
+            except JaegerError:
+                # Jaeger's pod may just be replaced; the port-forward comes back with the new one.
+                return ()
+
+        found = settled(try_to, soon=prompt(session.snapshot), last=True, waiting=say_waiting)
         deadline = time.monotonic() + PATIENCE_S
         while not (found and found[0].explained) and time.monotonic() < deadline:
             time.sleep(0.3)
-            found = look()
+            found = try_to()
+        found = found or look()
     return found[0] if found else None
 
 

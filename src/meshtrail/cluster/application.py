@@ -23,6 +23,7 @@ DEPLOY = "skaffold run, or kubectl apply -k k8s/overlays/dev"
 class PodStatus:
     """`ready` of `containers` are ready, native sidecars counted as kubectl does; `restarts` of all together.
 
+    `phase` is the pod's, or why one of its containers waits (`CrashLoopBackOff`, `ImagePullBackOff`).
     `form` is plain or otel, empty where the image does not tell; `switch` says that its propagation can be switched.
     """
 
@@ -37,6 +38,11 @@ class PodStatus:
     image: str
     form: str
     switch: bool
+
+    @property
+    def is_stuck(self) -> bool:
+        """It will not get ready by waiting."""
+        return self.phase.endswith(("BackOff", "Error"))
 
     @property
     def is_ready(self) -> bool:
@@ -90,7 +96,7 @@ def pod_status(pod: Object) -> PodStatus:
     return PodStatus(
         name=objects.name(pod),
         service=labels.get("app", ""),
-        phase="Terminating" if dig(pod, "metadata", "deletionTimestamp") else str(status.get("phase", "Unknown")),
+        phase=_phase(pod, states),
         ready=sum(bool(one.get("ready")) for one in states),
         containers=len(counted),
         restarts=sum(int(one.get("restartCount", 0)) for one in states),
@@ -100,6 +106,14 @@ def pod_status(pod: Object) -> PodStatus:
         form=form_of(image),
         switch=has_switch(own),
     )
+
+
+def _phase(pod: Object, states: Iterable[Object]) -> str:
+    if dig(pod, "metadata", "deletionTimestamp"):
+        return "Terminating"
+    waiting = (str(dig(one, "state", "waiting", "reason", default="")) for one in states)
+    stuck = next((reason for reason in waiting if reason.endswith(("BackOff", "Error"))), "")
+    return stuck or str(dig(pod, "status", "phase", default="Unknown"))
 
 
 def form_of(image: str) -> str:

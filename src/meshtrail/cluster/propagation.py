@@ -75,7 +75,7 @@ def _switchable(session: Session, known: Mapping[str, tuple[PodStatus, ...]], se
     if unready:
         raise ClusterError(
             f"{', '.join(unready)} is not ready, so not every pod of {service} can be switched",
-            mend=f"wait for `{session.kubectl.call} -n {place} rollout status deployment -l app={service}`",
+            mend=f"see `{session.kubectl.call} -n {place} get pods -l app={service}`",
         )
     return found
 

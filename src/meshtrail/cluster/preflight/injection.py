@@ -108,7 +108,8 @@ def application(snapshot: Snapshot) -> list[Finding]:
         pods = [pod_status(pod) for pod in pods_of(snapshot, one)]
         unready = [f"{pod.name} {pod.ready}/{pod.containers} {pod.phase}" for pod in pods if not pod.is_ready]
         wanted = int(dig(one, "spec", "replicas", default=1))
-        if unready and len(pods) - len(unready) >= wanted > 0:
+        stuck = any(pod.is_stuck for pod in pods)
+        if unready and not stuck and len(pods) - len(unready) >= wanted > 0:
             seen = f"{objects.name(one)} is being rolled out: {listed(unready)}"
             mend = f"kubectl -n {place} rollout status {one['kind'].lower()} {objects.name(one)}"
             findings.append(warn("application", seen, mend))

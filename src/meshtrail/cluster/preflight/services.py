@@ -74,7 +74,7 @@ def propagation(snapshot: Snapshot) -> list[Finding]:
                 findings.append(
                     warn("propagation", f"{name} has PROPAGATION=none: every trace breaks there, on purpose", mend)
                 )
-            elif mode != "all":
+            elif mode in ("b3", "w3c"):
                 other = "W3C (OTLP) provider" if mode == "b3" else "B3 (Zipkin) provider"
                 findings.append(
                     warn("propagation", f"{name} has PROPAGATION={mode}: its traces break with a {other}", mend)

@@ -91,19 +91,20 @@ def test_a_service_without_a_deployment(tmp_path: Path) -> None:
     assert "app=nobody" in problem.message
 
 
-def test_two_services_on_one_port(tmp_path: Path) -> None:
-    problem = refused(tmp_path, SERVICE % ("backend", "{name: http, port: 81, targetPort: 8080}"))
+def test_two_services_on_one_port_must_agree_on_its_protocol(tmp_path: Path) -> None:
+    problem = refused(tmp_path, SERVICE % ("backend", "{name: tcp, port: 81, targetPort: 8080}"))
     assert problem.object == "Service default/extra"
-    assert "backend.default.svc.cluster.local:8080" in problem.message
-    mesh(tmp_path, SERVICE % ("backend", "{name: http, port: 81, targetPort: 8081}"))
+    assert "backend.default.svc.cluster.local" in problem.message
+    mesh(tmp_path, SERVICE % ("backend", "{name: tcp, port: 81, targetPort: 8081}"))
 
 
-def test_lenient_takes_the_first_of_two_services(tmp_path: Path) -> None:
+def test_the_first_of_two_services_on_one_port_gives_the_name(tmp_path: Path) -> None:
     warnings = Warnings()
     objects = manifests(tmp_path, SERVICE % ("backend", "{name: http, port: 81, targetPort: 8080}"))
-    built = build(objects, lenient=True, warnings=warnings)
+    built = build(objects, warnings=warnings)
     assert built.workloads[("default", "backend")].inbound[0].service_port == 8080
-    assert len(warnings.problems) == 1
+    (warning,) = warnings.problems
+    assert "backend.default.svc.cluster.local:8080" in warning.message
 
 
 def test_a_target_port_by_a_name_that_no_container_has(tmp_path: Path) -> None:

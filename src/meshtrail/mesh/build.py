@@ -191,13 +191,22 @@ def _inbound(
             other = taken.get(number)
             if other is None:
                 taken[number] = InboundPort(number, port.protocol, service.fqdn, port.number)
-            elif other.service_fqdn != service.fqdn or other.protocol != port.protocol:
+            elif other.protocol != port.protocol:
                 findings.refuse(
                     source.meta,
                     f"spec.ports[{index}]",
+                    f"container port {number} of {deployment.meta.ref} is {other.protocol} to {other.service_fqdn} and "
+                    f"{port.protocol} here: a sidecar takes it for one of the two",
+                    "declare the same protocol in both Services",
+                )
+            elif other.service_fqdn != service.fqdn:
+                # Istio takes the older one's name; files have no age.
+                findings.warn(
+                    source.meta,
+                    f"spec.ports[{index}]",
                     f"container port {number} of {deployment.meta.ref} is already served by {other.service_fqdn}:"
-                    f"{other.service_port}: one sidecar port carries one service's name",
-                    "give one of the two Services another targetPort, or remove it",
+                    f"{other.service_port}: a request of a caller without sidecar gets that name in its span",
+                    "nothing, when all callers have a sidecar",
                 )
     return tuple(taken.values())
 

@@ -8,8 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tests.parity.situations import CLIENT_TRACE, USER_AGENT, Request
 from tests.support.mesh import ROOT
+
+from meshtrail.manifests.document import plain
+from meshtrail.manifests.kustomize import build
 
 LAID = Path(__file__).parent / "laid"
 Answer = list[int | str]
@@ -45,9 +49,15 @@ def _in(request: Request, trace: str) -> Request:
 
 
 def laid(names: Iterable[str]) -> dict[str, str]:
-    """The text of the manifests that a situation lays over its application, by name."""
-    files = {name: ROOT / name if "/" in name else LAID / f"{name}.yaml" for name in names}
-    return {name: file.read_text(encoding="utf-8") for name, file in files.items()}
+    """The text of the manifests that a situation lays over its application, by name: files, or kustomizations built."""
+    places = {name: ROOT / name if "/" in name else LAID / f"{name}.yaml" for name in names}
+    return {
+        name: _built(place) if place.is_dir() else place.read_text(encoding="utf-8") for name, place in places.items()
+    }
+
+
+def _built(folder: Path) -> str:
+    return yaml.safe_dump_all([plain(one) for one in build(folder, [], set(), {})])
 
 
 def keyed(objects: Iterable[Object]) -> dict[Key, Object]:

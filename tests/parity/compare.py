@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 IGNORED_TAGS = {
     "node_id": "holds the pod's address and generated name",
@@ -16,8 +18,20 @@ IGNORED_TAGS = {
     "otel.scope.version": "the build of the Envoy binary",
     "telemetry.sdk.version": "the build of the Envoy binary",
     "request_size": "depends on the HTTP client",
+    "client.address": "an address",
+    "client.port": "an address",
+    "network.peer.address": "an address",
+    "network.peer.port": "an address",
+    "server.port": "where a process listens, or its sidecar",
+    "service.instance.id": "made anew by each process",
 }
 """Tags that are not compared, each with the reason; their presence is."""
+
+CALLED_ADDRESS = ("server.address", "url.full")
+"""Tags of an SDK's client span with the address that the application called. On the local mesh that is its sidecar's
+listener (difference `called-address`): only the path is compared."""
+
+IGNORED_FIELDS = {"exception.stacktrace": "holds the paths of files"}
 
 IGNORED_HEADERS = {
     "x-forwarded-client-cert": "the recordings were made with mutual TLS",
@@ -71,7 +85,7 @@ def shape(traces: list[dict[str, Any]], request_headers: Mapping[str, str]) -> l
             _number_requests(root, spans, requests)
         forest = sorted((_tree(root, spans, requests, trace["trace"]) for root in _roots(spans)), key=_text)
         result.append(
-            {"trace": trace["trace"] if trace["trace"] in given else "generated", "spans": len(spans), "forest": forest}
+            {"trace": "client" if trace["trace"] in given else "generated", "spans": len(spans), "forest": forest}
         )
     return sorted(result, key=_text)
 
@@ -128,10 +142,23 @@ def _tree(span: dict[str, Any], spans: list[dict[str, Any]], requests: Mapping[s
         "operation": span["operation"],
         "parent": "span" if span["parent"] in known else span["parent"],
         "id is the trace's": span["span"] == trace[16:],
-        "tags": tags(span["tags"], requests),
+        "tags": tags(_reachable(span["tags"]), requests),
         "process": tags(span["process_tags"], requests),
-        "events": sorted(str(field["value"]) for log in span["logs"] for field in log["fields"]),
+        "events": sorted(
+            str(field["value"]) for log in span["logs"] for field in log["fields"] if field["key"] not in IGNORED_FIELDS
+        ),
         "children": sorted(children, key=_text),
+    }
+
+
+def _reachable(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tags of a span without the address that an SDK's client called."""
+    if found.get("span.kind") != "client" or "url.full" not in found:
+        return found
+    return {
+        name: f"http://called{urlsplit(str(value)).path}" if name == "url.full" else value
+        for name, value in found.items()
+        if name == "url.full" or name not in CALLED_ADDRESS
     }
 
 
@@ -168,6 +195,13 @@ def headers(seen: Mapping[str, str]) -> dict[str, str]:
         if name == "traceparent":
             result[name] = f"...-{value.rsplit('-', 1)[-1]}"
     return dict(sorted(result.items()))
+
+
+def differences(ours: list[Any], theirs: list[Any]) -> list[str]:
+    """What two shapes differ in, a line for each value: `-` what was recorded, `+` what came."""
+    old, new = (json.dumps(one, sort_keys=True, indent=1, default=str).splitlines() for one in (theirs, ours))
+    lines = difflib.unified_diff(old, new, n=0, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def _text(value: Any) -> str:

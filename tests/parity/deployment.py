@@ -15,7 +15,7 @@ import yaml
 from tests.cluster.support import forwarded, gateway_address, get, kubectl, run
 from tests.parity.asking import Key, Object, keyed
 from tests.parity.situations import INGRESS, Application
-from tests.support.mesh import ROOT
+from tests.support.mesh import ROOT, eventually
 
 from meshtrail.local.applications import application as of_product
 
@@ -38,6 +38,8 @@ class Deployed:
         self._paths = [path for path in self._product.manifests if not path.endswith(".yaml")]
         self._base: dict[Key, Object] = {}
         self._laid: dict[Key, Object] = {}
+        self._versions: tuple[str, ...] = ()
+        self._stale = False
         self._modes: dict[str, str] = {}
         self._forwards = ExitStack()
         self._ports: dict[str, int] = {}
@@ -66,28 +68,46 @@ class Deployed:
         self._say(f"form: {', '.join(otel) or 'plain'}")
         gone = [key for key in self._laid if key not in self._base]
         self._delete(gone)
-        self._laid = {}
+        self._laid, self._versions, self._stale = {}, (), False
         _apply(self._base.values())
         self._wait()
 
     def lay(self, texts: Mapping[str, str]) -> bool:
         """Make these manifests, and no others, lie over the application. Whether anything changed."""
         wanted = keyed(one for text in texts.values() for one in yaml.safe_load_all(text) if one)
-        if wanted == self._laid:
+        if wanted == self._laid and not self._stale:
             return False
         gone = [key for key in self._laid if key not in wanted]
-        changed = {key: one for key, one in wanted.items() if self._laid.get(key) != one}
+        changed = {key: one for key, one in wanted.items() if self._stale or self._laid.get(key) != one}
         kinds = {key[0] for key in (*gone, *changed)}
         if kinds & (CHANGES_LISTENERS | {"Deployment"}):
             time.sleep(SPANS_LEAVE)
         self._delete(key for key in gone if key not in self._base)
         _apply([*(self._base[key] for key in gone if key in self._base), *changed.values()])
-        self._laid = wanted
+        self._laid, self._stale = wanted, False
+        self._versions = self._read_versions()
         if kinds & CHANGES_LISTENERS:
             kubectl("-n", self.namespace, "rollout", "restart", "deployments")
-        if kinds & (CHANGES_LISTENERS | {"Deployment"}):
+        for gateway in wanted.values():
+            if gateway["kind"] == "Gateway" and gateway["apiVersion"].startswith("gateway.networking.k8s.io/"):
+                self._wait_for(f"deployment/{gateway['metadata']['name']}-istio")
+        if kinds & (CHANGES_LISTENERS | {"Deployment", "Gateway"}):
             self._wait()
         return True
+
+    def holds(self) -> bool:
+        """Whether nobody wrote over what was laid; if somebody did, the next `lay` starts anew."""
+        if self._read_versions() == self._versions:
+            return True
+        self._stale = True
+        return False
+
+    def _read_versions(self) -> tuple[str, ...]:
+        """The versions of what was laid outside of the application's namespace, where others work too."""
+        shared = [key for key in self._laid if key[1] != self.namespace]
+        return tuple(
+            get(f"{kind}/{name}", "-n", namespace)["metadata"]["resourceVersion"] for kind, namespace, name in shared
+        )
 
     def switch(self, modes: Mapping[str, str]) -> None:
         """Set what services forward; those that are not named forward everything."""
@@ -120,6 +140,10 @@ class Deployed:
         self._forget_pods()
         for one in kubectl("-n", self.namespace, "get", "deployments", "-o", "name").split():
             kubectl("-n", self.namespace, "rollout", "status", one, f"--timeout={ROLLOUT:g}s", timeout=ROLLOUT + 10)
+
+    def _wait_for(self, name: str) -> None:
+        """Until an object is there that somebody else makes."""
+        eventually(lambda: not run("-n", self.namespace, "get", name).returncode, within=30, what=name)
 
     def _forget_pods(self) -> None:
         self._forwards.close()

@@ -134,6 +134,56 @@ PLAIN = (
     Situation("b3-w3c-client-traceparent", lay=(B3_W3C,), requests=asked(headers=SAMPLED)),
 )
 
+API = "istio/gateway-api/three-tier"
+API_GATEWAY = "three-tier-istio"
+
+
+def at_routes(path: str, *headers: tuple[str, str]) -> tuple[Request, ...]:
+    return (Request(path, headers, host="routes.example", gateway=API_GATEWAY),)
+
+
+GATEWAY_API = (
+    Situation("gateway-api", lay=(API,), requests=asked(gateway=API_GATEWAY)),
+    Situation("gateway-api-ingress-gateway", lay=(API,)),
+    Situation("gateway-api-health-excluded", lay=(API,), requests=asked(gateway=API_GATEWAY, path="/healthz")),
+    Situation(
+        "gateway-api-backend-none",
+        lay=(API,),
+        propagation=(("backend", "none"),),
+        requests=asked(gateway=API_GATEWAY),
+    ),
+    Situation("gateway-api-no-backend", lay=(API, "api-no-backend"), requests=asked(gateway=API_GATEWAY)),
+    Situation(
+        "gateway-api-timeout",
+        lay=(API, "api-timeout", "database-delay"),
+        requests=asked(gateway=API_GATEWAY),
+        linger=2.5,
+    ),
+    Situation("gateway-api-route", lay=(API, "api-routes"), requests=at_routes("/some/path")),
+    Situation("gateway-api-redirect", lay=(API, "api-routes"), requests=at_routes("/old/place")),
+    Situation(
+        "gateway-api-match", lay=(API, "api-routes"), requests=at_routes("/direct/?direct=yes", ("x-tier", "middle"))
+    ),
+    Situation("gateway-api-no-match", lay=(API, "api-routes"), requests=at_routes("/direct/?direct=no")),
+    Situation("gateway-api-rewrite", lay=(API, "api-routes"), requests=at_routes("/front")),
+    Situation("gateway-api-whole-segments", lay=(API, "api-routes"), requests=at_routes("/frontal")),
+    Situation("gateway-api-regular-expression", lay=(API, "api-routes"), requests=at_routes("/reply")),
+    Situation("gateway-api-exact", lay=(API, "api-routes"), requests=at_routes("/empty")),
+    Situation(
+        "gateway-api-weights",
+        lay=(API, "backend-v2", "backend-services", "api-weights"),
+        requests=asked(gateway=API_GATEWAY, count=40),
+        tolerance=0.4,
+    ),
+    Situation(
+        "gateway-api-mirror",
+        lay=(API, "backend-v2", "backend-services", "api-mirror"),
+        requests=asked(gateway=API_GATEWAY),
+    ),
+    Situation("gateway-api-tags-namespace", lay=(API, "tags-namespace"), requests=asked(gateway=API_GATEWAY)),
+    Situation("gateway-api-b3", lay=(API, B3), requests=asked(gateway=API_GATEWAY)),
+)
+
 OTEL = (
     Situation("otel", otel=SERVICES),
     *switched("otel", otel=SERVICES, services=("frontend", "backend")),
@@ -142,6 +192,7 @@ OTEL = (
     Situation("otel-not-found", otel=SERVICES, requests=asked(path="/nothing/here")),
     Situation("otel-fault-abort", otel=SERVICES, lay=("fault-abort",)),
     Situation("otel-application-error", otel=SERVICES, lay=("database-faulty", "database-fails")),
+    Situation("otel-gateway-api", otel=SERVICES, lay=(API,), requests=asked(gateway=API_GATEWAY)),
     Situation("otel-b3", otel=SERVICES, lay=(B3,)),
     Situation("otel-b3-w3c", otel=SERVICES, lay=(B3_W3C,)),
 )
@@ -152,4 +203,4 @@ MIXED = (
     Situation("mixed-backend-otel-b3", otel=("backend",), lay=(B3,)),
 )
 
-APPLICATIONS = (Application("three-tier", "meshtrail", (*PLAIN, *OTEL, *MIXED)),)
+APPLICATIONS = (Application("three-tier", "meshtrail", (*PLAIN, *GATEWAY_API, *OTEL, *MIXED)),)

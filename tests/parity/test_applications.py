@@ -63,16 +63,18 @@ def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pyte
     answers = ask_all(mesh.gateway, [Request(**one) for one in recording["requests"]], trace)
     if situation.tolerance is None:
         found = mesh.traces(sum(len(trace["spans"]) for trace in recording["traces"]))
-        assert compare.shape(compare.from_jaeger(found), given) == compare.shape(recording["traces"], given)
+        ours, theirs = (compare.shape(one, given) for one in (compare.from_jaeger(found), recording["traces"]))
+        assert not compare.differences(ours, theirs)
         assert sorted(answers) == sorted(recording["responses"])
     else:
-        theirs = Counter(dict(zip((text(one, given) for one in recording["traces"]), recording["times"], strict=True)))
-        found = mesh.traces(len(recording["responses"]) // 8)
-        ours = Counter(text(one, given) for one in compare.from_jaeger(found))
-        assert set(ours) == set(theirs)
-        for kind, count in theirs.items():
-            assert abs(ours[kind] - count) <= situation.tolerance * len(answers)
+        found = mesh.traces(len(answers) // 8)
+        often = Counter(kind(one, given) for one in compare.from_jaeger(found))
+        recorded_often = dict(zip((kind(one, given) for one in recording["traces"]), recording["times"], strict=True))
+        assert set(often) == set(recorded_often)
+        for one, times in recorded_often.items():
+            assert abs(often[one] - times) <= situation.tolerance * len(answers)
 
 
-def text(trace: dict[str, Any], given: dict[str, str]) -> str:
+def kind(trace: dict[str, Any], given: dict[str, str]) -> str:
+    """A trace as text that is the same for every trace of its kind."""
     return json.dumps(compare.shape([trace], given), sort_keys=True)

@@ -34,8 +34,11 @@ listener (difference `called-address`): only the path is compared."""
 IGNORED_FIELDS = {"exception.stacktrace": "holds the paths of files"}
 
 IGNORED_HEADERS = {
-    "x-forwarded-client-cert": "the recordings were made with mutual TLS",
+    "x-forwarded-client-cert": "the recordings were made with mutual TLS (difference `mutual-tls`)",
 }
+DIFFERENCES = ("mutual-tls", "called-address", "tcp-host")
+"""What of meshtrail.mesh.differences is allowed for here, or where headers are compared; see also Situation.differs."""
+
 COMPARED_HEADER_VALUES = ("host", "x-forwarded-proto", "x-envoy-attempt-count", "x-b3-sampled", "tracestate")
 
 CLIENT_CLOSES = "DC"

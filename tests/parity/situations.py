@@ -36,7 +36,8 @@ class Situation:
     """`otel` names the services in the otel form. `lay` are manifests over the application: names of laid/, or paths
     of the repository. `propagation` is what the switch of a service says. `linger` is how many seconds it goes on after
     the answer. `tolerance` None: every trace must be the same; else the share of each kind of trace may differ by it.
-    `once`: the first requests after the manifests were laid count, since they change what comes after them.
+    `once`: the first requests after the manifests were laid count, since they change what comes after them. `differs`
+    is the name of the difference (meshtrail.mesh.differences) because of which the local mesh refuses the manifests.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Situation:
     linger: float = 0.3
     tolerance: float | None = None
     once: bool = False
+    differs: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ PLAIN = (
     Situation("outlier-ejection", lay=("database-faulty", "outlier-ejection"), requests=asked(count=12), once=True),
     # Who may call whom.
     Situation("denied-path", lay=("deny-query",)),
-    Situation("denied-identity", lay=("deny-identity",)),
+    Situation("denied-identity", lay=("deny-identity",), differs="identity"),
     # Tracing.
     Situation("tags-namespace", lay=("tags-namespace",), requests=asked(headers=(("end-user", "alice"),))),
     Situation("tags-workload", lay=("tags-workload",)),

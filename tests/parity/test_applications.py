@@ -17,6 +17,8 @@ from tests.parity.local import Local
 from tests.parity.situations import APPLICATIONS, Application, Request, Situation
 from tests.support.mesh import running_mesh
 
+from meshtrail.local.control import RemoteError
+
 RECORDED = Path(__file__).parent / "recorded"
 
 
@@ -57,6 +59,10 @@ def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pyte
     recording = json.loads((RECORDED / application.name / f"{situation.name}.json").read_text(encoding="utf-8"))
     trace = recording["client_trace"]
     given = {"trace": trace}
+    if situation.differs:
+        with pytest.raises(RemoteError, match="is not carried out by the local mesh"):
+            mesh.lay(recording["configuration"])
+        return
     mesh.lay(recording["configuration"])
     mesh.switch(dict(situation.propagation))
     mesh.forget_traces()

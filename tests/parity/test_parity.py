@@ -49,7 +49,7 @@ def test_same_as_istio(
     for name in reached(recorded):
         expected_headers = compare.headers(recorded["headers_seen"][name])
         if (situation, name) == ("tcp-named-port", "database"):
-            # Nothing rewrites a TCP stream: the host stays the address that the application called.
+            # Difference `tcp-host`: the host stays the address that the application called.
             reference = mesh.mesh.workloads[("default", "backend")].references[0]
             expected_headers["host"] = str(mesh.addresses.outbound[("backend", reference.fqdn, reference.port)])
         assert compare.headers(services[name].seen) == expected_headers, name

@@ -62,7 +62,7 @@ class AddressBook:
     def __init__(self, ports: Ports, store: Mapping[str, Endpoint], gateway_port: int | None) -> None:
         self._ports = ports
         self._store = store
-        self._gateway_port = gateway_port
+        self._fixed = self._gateway_port = gateway_port
         self._known: dict[tuple[object, ...], Endpoint] = {}
 
     def addresses(self, needed: Required) -> Addresses:
@@ -76,14 +76,19 @@ class AddressBook:
         )
 
     def forget(self, current: Addresses) -> None:
-        """Give back the ports of what is not in the mesh any more; the gateway's first port stays its own."""
+        """Give back the ports of what is not in the mesh any more; the next gateway gets the one that was asked for."""
         kept = {
             *(("app", *key) for key in current.app),
             *(("inbound", *key) for key in current.inbound),
             *(("outbound", *key) for key in current.outbound),
+            *(("gateway", *key) for key in current.gateways),
         }
-        for key in [key for key in self._known if key not in kept and key[0] != "gateway"]:
-            self._ports.release(self._known.pop(key).port)
+        for key in [key for key in self._known if key not in kept]:
+            port = self._known.pop(key).port
+            if port == self._fixed:
+                self._gateway_port = port
+            else:
+                self._ports.release(port)
 
     def _of(self, part: str, key: tuple[object, ...]) -> Endpoint:
         found = self._known.get((part, *key))

@@ -12,11 +12,12 @@ UV := $(or $(shell command -v uv 2>/dev/null),.cache/uv/bin/uv)
 UV_VERSION := 0.13.8
 # pytest-xdist workers: the tests wait more than they compute.
 WORKERS ?= 4
-SCRIPTS := scripts/form-diff scripts/record-picture
+SCRIPTS := scripts/form-diff scripts/record-picture scripts/requirements scripts/schemas scripts/image-sizes tests/images/stand-ins/build
+SHELL_SCRIPTS := $(wildcard .ci/* scripts/build-images scripts/gateway-api-crds tests/images/stand-ins/*/*.sh)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench bench-cluster picture docs clean
+.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench bench-cluster record-parity picture docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,7 +49,7 @@ check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/mypy
 	$(BIN)/mypy --scripts-are-modules $(SCRIPTS)
 	$(BIN)/yamllint --strict .
-	$(BIN)/shellcheck .ci/run .ci/docker-compose
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
 
 format: $(READY) ## Format the Python sources
 	$(BIN)/ruff check --fix . $(SCRIPTS)
@@ -59,6 +60,9 @@ bench: $(READY) ## Measure speed and memory; prints tables with ratios (ARGS="st
 
 bench-cluster: $(READY) ## Measure on the cluster that kubectl points at: sidecar, tracing, start
 	@$(BIN)/python -m bench $(or $(ARGS),cluster-cost cluster-start)
+
+record-parity: $(READY) ## Record on that cluster what a real Istio makes of each situation of tests/parity (ARGS="--only weights", ...)
+	$(BIN)/python -m tests.parity.record $(ARGS)
 
 picture: $(READY) ## Record the README's picture from a real run
 	@$(BIN)/meshtrail up --detach --ports auto --name picture

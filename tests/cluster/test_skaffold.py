@@ -56,6 +56,12 @@ def skaffold(*arguments: str, status: int | None = 0, folder: Path = ROOT, **var
     return done.stdout
 
 
+def delete(*chosen: str) -> None:
+    """skaffold does not wait for what it deletes."""
+    skaffold("delete", *chosen)
+    kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=90s", timeout=100)
+
+
 def secret_of_postgres() -> None:
     """What docs/production.md says to make before staging and production."""
     meta = {"name": NAMESPACE}
@@ -84,7 +90,7 @@ def test_a_profile_gives_one_complete_trace(profiles: str, spans: int) -> None:
         said = skaffold("verify", *chosen)
         assert f"one complete trace in Jaeger: {spans} spans of" in said
     finally:
-        skaffold("delete", *chosen)
+        delete(*chosen)
 
 
 def test_a_namespace_without_injection_is_named_and_mended() -> None:
@@ -97,7 +103,7 @@ def test_a_namespace_without_injection_is_named_and_mended() -> None:
         for pod in get("pods", "-n", NAMESPACE)["items"]:
             assert "istio-proxy" in [one["name"] for one in pod["spec"].get("initContainers", [])]
     finally:
-        skaffold("delete")
+        delete()
 
 
 def test_without_jaeger_nothing_is_deployed() -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.parity import compare
-from tests.parity.asking import ask_all
+from tests.parity.asking import ask_all, keyed, laid
 from tests.parity.local import Local
 from tests.parity.situations import APPLICATIONS, Application, Request, Situation
 from tests.support.mesh import running_mesh
@@ -56,7 +57,7 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[Local]:
 @pytest.mark.parametrize(("mesh", "situation"), recorded(), indirect=["mesh"], scope="module")
 def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pytest.FixtureRequest) -> None:
     application = request.node.callspec.params["mesh"].application
-    recording = json.loads((RECORDED / application.name / f"{situation.name}.json").read_text(encoding="utf-8"))
+    recording = recording_of(application, situation)
     trace = recording["client_trace"]
     given = {"trace": trace}
     if situation.differs:
@@ -79,6 +80,30 @@ def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pyte
         assert set(often) == set(recorded_often)
         for one, times in recorded_often.items():
             assert abs(often[one] - times) <= situation.tolerance * len(answers)
+
+
+@pytest.mark.parametrize("application", APPLICATIONS, ids=lambda one: one.name)
+def test_what_was_recorded_is_what_the_table_says(application: Application) -> None:
+    """A situation that was edited has to be recorded again: python -m tests.parity.record --only NAME."""
+    stale = []
+    for situation in application.situations:
+        recording = recording_of(application, situation)
+        same = {name: recording[name] for name in ("otel", "lay", "propagation", "requests")} == json.loads(
+            json.dumps({name: asdict(situation)[name] for name in ("otel", "lay", "propagation", "requests")})
+        )
+        texts = (recording["configuration"], laid(situation.lay))
+        now, then = (
+            keyed(one for text in found.values() for one in yaml.safe_load_all(text) if one) for found in texts
+        )
+        if not same or now != then:
+            stale.append(situation.name)
+    assert not stale
+    kept = {path.stem for path in (RECORDED / application.name).glob("*.json")}
+    assert kept == {situation.name for situation in application.situations}
+
+
+def recording_of(application: Application, situation: Situation) -> Any:
+    return json.loads((RECORDED / application.name / f"{situation.name}.json").read_text(encoding="utf-8"))
 
 
 def kind(trace: dict[str, Any], given: dict[str, str]) -> str:

@@ -13,7 +13,7 @@ UV_VERSION := 0.13.8
 # pytest-xdist workers: the tests wait more than they compute.
 WORKERS ?= 4
 SCRIPTS := scripts/form-diff scripts/record-picture scripts/requirements scripts/schemas scripts/image-sizes tests/images/stand-ins/build
-SHELL_SCRIPTS := $(wildcard .ci/* scripts/build-images scripts/gateway-api-crds tests/images/stand-ins/*/*.sh)
+SHELL_SCRIPTS := $(wildcard .ci/* scripts/build-images scripts/gateway-api-crds compose/ready tests/images/stand-ins/*/*.sh)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

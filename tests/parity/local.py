@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ from tests.parity.asking import Key, Object, keyed
 from tests.support.mesh import eventually
 
 from meshtrail.local import control, state
+from meshtrail.local.control import RemoteError
 from meshtrail.local.state import RunningMesh
 
 SETTLED = 0.35
@@ -33,14 +34,25 @@ class Local:
     def lay(self, texts: Mapping[str, str]) -> None:
         """Make these manifests, and no others, lie over the application."""
         wanted = keyed(one for text in texts.values() for one in yaml.safe_load_all(text) if one)
-        gone = [one for key, one in self._laid.items() if key not in wanted]
-        changed = [one for key, one in wanted.items() if self._laid.get(key) != one]
-        # Additions first: a route must not lead to what is not there yet.
-        if changed:
-            self._send("/apply", changed)
+        changed = {key: one for key, one in wanted.items() if self._laid.get(key) != one}
+        try:
+            self._apply(changed)
+            self._delete(key for key in list(self._laid) if key not in wanted)
+        except RemoteError:
+            # What goes refers to what comes, or the other way round: every step has to be a mesh in order.
+            self._delete(list(self._laid))
+            self._apply(wanted)
+
+    def _apply(self, objects: Mapping[Key, Object]) -> None:
+        if objects:
+            self._send("/apply", objects.values())
+            self._laid |= objects
+
+    def _delete(self, keys: Iterable[Key]) -> None:
+        gone = [self._laid[key] for key in keys]
         if gone:
             self._send("/delete", gone)
-        self._laid = wanted
+            self._laid = {key: one for key, one in self._laid.items() if one not in gone}
 
     def switch(self, modes: Mapping[str, str]) -> None:
         for service in sorted({*modes, *self._modes}):
@@ -81,6 +93,6 @@ class Local:
             found |= {trace["traceID"]: trace for trace in answer.json()["data"]}
         return list(found.values())
 
-    def _send(self, path: str, objects: list[Object]) -> None:
+    def _send(self, path: str, objects: Iterable[Object]) -> None:
         documents = [{"name": f"{number}.yaml", "text": yaml.safe_dump(one)} for number, one in enumerate(objects)]
         control.call(self.mesh, "POST", path, {"documents": documents})

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.cluster.support import apply, forwarded, gateway_address, get, kubectl, require_cluster, run
+from tests.cluster.support import apply, get, kubectl, require_cluster, run
 from tests.support.absent import absent
 from tests.support.mesh import ROOT, eventually
 
@@ -99,7 +99,7 @@ def test_a_namespace_without_injection_is_named_and_mended() -> None:
     apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
     said = skaffold("run")
     try:
-        assert f"kubectl label namespace {NAMESPACE} istio-injection=enabled" in said
+        assert f"label namespace {NAMESPACE} istio-injection=enabled" in said
         for pod in get("pods", "-n", NAMESPACE)["items"]:
             assert "istio-proxy" in [one["name"] for one in pod["spec"].get("initContainers", [])]
     finally:
@@ -111,8 +111,8 @@ def test_without_jaeger_nothing_is_deployed() -> None:
     kubectl("-n", "istio-system", "scale", "deployment/jaeger", "--replicas=0")
     kubectl("-n", "istio-system", "wait", "--for=delete", "pod", "-l", "app=jaeger", "--timeout=60s", timeout=70)
     try:
-        said = skaffold("run", status=1)
-        assert "fail  collector" in said
+        said = skaffold("run", status=2)
+        assert "fail  jaeger" in said
         assert run("get", "namespace", NAMESPACE).returncode
     finally:
         kubectl("-n", "istio-system", "scale", "deployment/jaeger", "--replicas=1")
@@ -138,7 +138,7 @@ def skaffold_dev(folder: Path) -> Iterator[Path]:
     log = folder.parent / "skaffold.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["skaffold", "dev", "--port-forward=off"], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+            ["skaffold", "dev"], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, "SKAFFOLD_UPDATE_CHECK": "false"},
         )  # fmt: skip
         try:
@@ -149,34 +149,33 @@ def skaffold_dev(folder: Path) -> Iterator[Path]:
 
 
 def test_an_edit_is_live_within_ten_seconds(clone: Path) -> None:
-    host, port = gateway_address()
     source = clone / "services/backend/python/backend/app.py"
     original = source.read_text()
     assert "Backend response" in original
 
     def answer() -> str:
         try:
-            return httpx.get(f"http://{host}:{port}/", trust_env=False, timeout=10).text
+            return httpx.get(f"{gateway}/", trust_env=False, timeout=10).text
         except httpx.TransportError:
             return ""
 
     with skaffold_dev(clone) as log:
         # skaffold says so once it watches; an edit before that would be taken for a part of the first build.
         eventually(lambda: "Watching for changes" in log.read_text(), within=240, what=log.name)
+        gateway = eventually(lambda: forwarded_address(log, "istio-ingressgateway"), within=30)
+        jaeger = eventually(lambda: forwarded_address(log, "tracing"), within=30)
         eventually(lambda: "Backend response" in answer(), within=30, what="the application answers")
+        assert "data" in httpx.get(f"{jaeger}/jaeger/api/services", trust_env=False, timeout=10).json()
         (pod,) = kubectl("-n", NAMESPACE, "get", "pods", "-l", "app=backend", "-o", "name").split()
         source.write_text(original.replace("Backend response", "Edited response"))
-        began = time.monotonic()
-        eventually(lambda: "Edited response" in answer(), within=10, what=log.read_text()[-2000:])
-        assert time.monotonic() - began < 10
+        eventually(lambda: "Edited response" in answer(), within=10, what="the edit is live")
         # By sync: the same pod.
         assert kubectl("-n", NAMESPACE, "get", "pods", "-l", "app=backend", "-o", "name").split() == [pod]
     # Ctrl-C took everything away.
     eventually(lambda: run("get", "namespace", NAMESPACE).returncode, within=90, what="the namespace is gone")
 
 
-def test_ports_are_forwarded() -> None:
-    """What skaffold.yaml forwards is there to be forwarded: the gateway's and Jaeger's Service, with those ports."""
-    for name in ("istio-ingressgateway", "tracing"):
-        with forwarded("istio-system", f"service/{name}", 80) as port:
-            assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, timeout=10).status_code < 500
+def forwarded_address(log: Path, service: str) -> str | None:
+    """Where `skaffold dev` says that it forwards a Service; another port when the one in skaffold.yaml is taken."""
+    found = re.findall(rf"service/{service} in namespace \S+ remote port \d+ -> (http\S+)", log.read_text())
+    return found[-1] if found else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +44,8 @@ def command(where: Where, stage: str, as_json: bool) -> int:
         if where.context:
             # A command that mends shall mend this cluster, not kubectl's current one.
             named = f"kubectl --context {where.context} "
-            findings = [dataclasses.replace(one, mend=one.mend.replace("kubectl ", named)) for one in findings]
+            unnamed = re.compile(r"kubectl (?!--context )")
+            findings = [dataclasses.replace(one, mend=unnamed.sub(lambda _: named, one.mend)) for one in findings]
         context = session.snapshot.context
     failed = any(finding.level == "fail" for finding in findings)
     if as_json:

@@ -15,8 +15,8 @@ from meshtrail.local import control, state
 from meshtrail.local.control import RemoteError
 from meshtrail.local.state import RunningMesh
 
-SETTLED = 0.35
-"""Three times what an Envoy waits before it hands its spans over."""
+SETTLED = 0.25
+"""Twice what an Envoy waits before it hands its spans over, and a little: one span too many would be here by then."""
 
 
 class Local:

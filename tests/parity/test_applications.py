@@ -15,7 +15,7 @@ import yaml
 from tests.parity import compare
 from tests.parity.asking import ask_all, keyed, laid
 from tests.parity.local import Local
-from tests.parity.situations import APPLICATIONS, Application, Request, Situation
+from tests.parity.situations import API, APPLICATIONS, Application, Request, Situation
 from tests.support.mesh import running_mesh
 
 from meshtrail.local.control import RemoteError
@@ -25,23 +25,27 @@ RECORDED = Path(__file__).parent / "recorded"
 
 @dataclass(frozen=True)
 class Place:
-    """An application with these services in the otel form: one mesh for all situations there."""
+    """An application with these services in the otel form: one mesh for all situations there.
+
+    The Gateway API has one of its own, so that two workers can share the work.
+    """
 
     application: Application
     otel: tuple[str, ...]
+    gateway_api: bool
 
 
 @cache
-def place(application: str, otel: tuple[str, ...]) -> Place:
+def place(application: str, otel: tuple[str, ...], gateway_api: bool) -> Place:
     """The same object each time: by that pytest knows that a mesh can stay."""
-    return Place(next(one for one in APPLICATIONS if one.name == application), otel)
+    return Place(next(one for one in APPLICATIONS if one.name == application), otel, gateway_api)
 
 
 def recorded() -> Iterator[Any]:
     for application in APPLICATIONS:
         for situation in application.situations:
-            where = place(application.name, situation.otel)
-            group = pytest.mark.xdist_group(f"parity-{application.name}-{'-'.join(situation.otel)}")
+            where = place(application.name, situation.otel, API in situation.lay and not situation.otel)
+            group = pytest.mark.xdist_group(f"parity-{application.name}-{where.otel}-{where.gateway_api}")
             yield pytest.param(where, situation, id=f"{application.name}-{situation.name}", marks=group)
 
 

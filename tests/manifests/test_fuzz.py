@@ -77,7 +77,13 @@ def try_load(text: str, name: str = "manifest.yaml") -> None:
     kind=st.sampled_from(sorted(KINDS)), spec=VALUES, more=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)
 )
 def test_any_values_under_any_kind(kind: str, spec: Any, more: Any) -> None:
-    top = {"apiVersion": KINDS[kind].api[0], "kind": kind, "metadata": {"name": "a"}, "spec": spec, **more}
+    top = {
+        "apiVersion": KINDS[kind].api[0],
+        "kind": kind.split(".")[0],
+        "metadata": {"name": "a"},
+        "spec": spec,
+        **more,
+    }
     try_load(yaml.safe_dump(top))
 
 

@@ -64,6 +64,11 @@ spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
     assert (len(found.of(kinds.Gateway)), len(found.of(kinds.ApiGateway))) == (1, 1)
 
 
+def test_kubectl_s_name_of_the_kind_is_no_kind(refuse: Refuse) -> None:
+    (problem,) = refuse(GATEWAY.replace("kind: Gateway", f"kind: {kinds.API_GATEWAY}") + "  []\n")
+    assert problem.field == "kind"
+
+
 def test_everything_that_a_rule_can_say(read: Read) -> None:
     text = """\
   - name: all

@@ -82,7 +82,11 @@ def test_no_kind_is_in_two_tables() -> None:
 @pytest.mark.parametrize(
     ("text", "field", "part"),
     [
-        ("apiVersion: v1\nkind: Servic\nmetadata: {name: a}", "kind", "did you mean 'Service'? supported: AuthorizationPolicy,"),
+        (
+            "apiVersion: v1\nkind: Servic\nmetadata: {name: a}",
+            "kind",
+            "did you mean 'Service'? supported: AuthorizationPolicy,",
+        ),
         ("apiVersion: v1\nkind: Deployment\nmetadata: {name: a}", "apiVersion", "use apps/v1"),
         ("apiVersion: v1\nkind: 5", "kind", "must be a string"),
         ("apiVersion: v1\nmetadata: {name: a}", "kind", "is required"),

@@ -134,9 +134,10 @@ def read_object(
     if not _API_VERSION.match(api):
         scope.error(f"{api[:60]!r} is not an API version", raw.where("apiVersion"), "apiVersion")
         return None
+    # The one kind that is written as another one; its own name is kubectl's, no manifest's.
+    kind = None if kind_name == kinds.API_GATEWAY else KINDS.get(kind_name)
     if kind_name == "Gateway" and api.startswith(f"{apigateway.GROUP}/"):
-        kind_name = kinds.API_GATEWAY
-    kind = KINDS.get(kind_name)
+        kind_name, kind = kinds.API_GATEWAY, KINDS[kinds.API_GATEWAY]
     if kind is None:
         _unknown_kind(kind_name, raw, scope)
         return None

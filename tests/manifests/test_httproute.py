@@ -65,7 +65,7 @@ spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
 
 
 def test_kubectl_s_name_of_the_kind_is_no_kind(refuse: Refuse) -> None:
-    (problem,) = refuse(GATEWAY.replace("kind: Gateway", f"kind: {kinds.API_GATEWAY}") + "  []\n")
+    (problem,) = refuse(GATEWAY.replace("kind: Gateway", f"kind: {kinds.API_GATEWAY}") + "  - {name: http, port: 80}\n")
     assert problem.field == "kind"
 
 

@@ -158,6 +158,28 @@ def test_a_listener_says_which_namespaces_may_bind(allowed: str, bound: bool, tm
     assert bool(generated(mesh)) is bound
 
 
+def test_a_backend_is_in_the_namespace_of_its_route(tmp_path: Path) -> None:
+    shop = """
+apiVersion: v1
+kind: Service
+metadata: {name: backend, namespace: other}
+spec: {selector: {app: shop}, ports: [{name: http, port: 8080}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop, namespace: other}
+spec:
+  selector: {matchLabels: {app: shop}}
+  template: {metadata: {labels: {app: shop}}, spec: {containers: [{name: shop, image: "python:3"}]}}
+"""
+    listeners = "[{name: http, port: 80, protocol: HTTP, allowedRoutes: {namespaces: {from: All}}}]"
+    foreign = route(namespace="other", parent="{name: web, namespace: default}")
+    mesh = made(tmp_path, OTHER, shop, GATEWAY % listeners, route(), foreign)
+    (found,) = [one for one in mesh.virtual_services if one.generated_name]
+    hosts = [entry.destination.host for rule in found.http for entry in rule.route]
+    assert hosts == [BACKEND, "backend.other.svc.cluster.local"]
+
+
 @pytest.mark.parametrize(
     ("text", "field", "part"),
     [

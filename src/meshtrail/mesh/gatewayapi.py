@@ -97,6 +97,7 @@ def virtual_services(
     for route in sorted(routes, key=lambda one: (one.meta.namespace, one.meta.name)):
         if not route.parents:
             findings.warn(route.meta, "spec.parentRefs", "has no parent, so it rules nothing", "name a Gateway")
+        route = replace(route, rules=tuple(_with_full_names(rule, route.meta.namespace) for rule in route.rules))
         for index, parent in enumerate(route.parents):
             field = f"spec.parentRefs[{index}]"
             if parent.kind == "Service":
@@ -106,6 +107,19 @@ def virtual_services(
             for one in attached:
                 merged.setdefault(one.key, []).append(one)
     return [_virtual_service(key, parts) for key, parts in merged.items()]
+
+
+def _with_full_names(rule: kinds.HttpRoute, namespace: str) -> kinds.HttpRoute:
+    """The rule with its backends by their full names: rules of several namespaces may come together."""
+
+    def named(destination: kinds.Destination) -> kinds.Destination:
+        return replace(destination, host=names.fqdn(destination.host, namespace))
+
+    return replace(
+        rule,
+        route=tuple(replace(entry, destination=named(entry.destination)) for entry in rule.route),
+        mirrors=tuple(replace(mirror, destination=named(mirror.destination)) for mirror in rule.mirrors),
+    )
 
 
 def _virtual_service(key: str, parts: list[_Attached]) -> kinds.VirtualService:

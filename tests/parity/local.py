@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import httpx
@@ -70,8 +70,8 @@ class Local:
     def forget_traces(self) -> None:
         self._store.delete("api/traces").raise_for_status()
 
-    def traces(self, expected: int) -> list[dict[str, Any]]:
-        """Every trace, in Jaeger's form, once there are `expected` spans and no more come."""
+    def traces(self, complete: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
+        """Every trace, in Jaeger's form, once they are complete and no more spans come; what is there after 10 s."""
         found: list[dict[str, Any]] = []
         count, since = -1, time.monotonic()
 
@@ -81,9 +81,10 @@ class Local:
             total = sum(len(trace["spans"]) for trace in found)
             if total != count:
                 count, since = total, time.monotonic()
-            return total >= expected and time.monotonic() - since >= SETTLED
+            return (complete(found) and time.monotonic() - since >= SETTLED) or time.monotonic() > deadline
 
-        eventually(look, within=10, what=f"{expected} spans, {count} came")
+        deadline = time.monotonic() + 10
+        eventually(look, within=20, what="the trace store answers")
         return found
 
     def _all(self) -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ def test_traffic_shifts_to_a_second_version_and_away_without_a_failed_request(me
 
     with Load(mesh.mesh.gateway + "/", rate=60) as load:
         assert mesh.apply(*everything) == [
-            "destinationrule.networking.istio.io/backend created",
+            "destinationrule.networking.istio.io/backend configured",
             "virtualservice.networking.istio.io/backend configured",
             "deployment.apps/backend-v2 created",
         ]

@@ -83,24 +83,25 @@ def gateway_address() -> tuple[str, int]:
     if named:
         host, _, port = named.rpartition(":")
         return host, int(port)
-    for host, port, status_port in _gateway_candidates():
+    for address, health in _gateway_candidates():
         # Nothing listens on port 80 before the first Gateway is there; the gateway's own health does.
-        if _answers(host, status_port) or _answers(host, port):
-            return host, port
+        if _answers(*health) or _answers(*address):
+            return address
     return absent("no address of the ingress gateway answers: set MESHTRAIL_GATEWAY=HOST:PORT (kubectl port-forward)")
 
 
-def _gateway_candidates() -> Iterator[tuple[str, int, int]]:
-    """Host, port for requests, port for health."""
+def _gateway_candidates() -> Iterator[tuple[tuple[str, int], tuple[str, int]]]:
+    """Where requests go, and where the gateway's health is asked."""
     service = get("service", "istio-ingressgateway", "-n", "istio-system")
     for one in service["status"]["loadBalancer"].get("ingress") or []:
-        yield one.get("ip") or one["hostname"], 80, 15021
+        host = one.get("ip") or one["hostname"]
+        yield (host, 80), (host, 15021)
     ports = {one["port"]: one.get("nodePort") for one in service["spec"]["ports"]}
     if ports[80]:
         for node in get("nodes")["items"]:
             for address in node["status"]["addresses"]:
                 if address["type"] == "InternalIP":
-                    yield address["address"], ports[80], ports[15021]
+                    yield (address["address"], ports[80]), (address["address"], ports[15021])
 
 
 def _answers(host: str, port: int) -> bool:

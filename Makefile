@@ -72,6 +72,7 @@ picture: $(READY) ## Record the README's picture from a real run
 docs: $(READY) ## Write the generated parts of docs/ anew (a test holds them to the code)
 	@$(BIN)/python scripts/form-diff --write
 	@$(BIN)/python -m meshtrail.manifests.reference docs/manifests.md
+	@$(BIN)/python -m meshtrail.mesh.differences docs/local-mesh-config.md
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache

@@ -31,8 +31,9 @@ def test_once_fails_without_a_complete_trace(tmp_path: Path) -> None:
     deployment = deployment.replace("  name: frontend\n", "  name: frontend\n  namespace: meshtrail\n", 1)
     assert deployment.count("value: all") == 1
     patch.write_text(deployment.replace("value: all", "value: none"))
+    # One request: of two that overlap nobody could say whose pieces are whose.
     done = meshtrail(
-        "demo", "--once", "--requests", "2", "--ports", "auto", "--name", unique_name(), "-f", str(patch), status=1
+        "demo", "--once", "--requests", "1", "--ports", "auto", "--name", unique_name(), "-f", str(patch), status=1
     )
     assert "broken in 2 pieces at frontend.meshtrail" in done.stdout
 

@@ -87,7 +87,7 @@ def test_traffic_shifts_to_a_second_version_and_away_without_a_failed_request(me
         eventually(lambda: serving() == {"v2"}, what="only v2 serves")
         # All at once, while everything is at v2.
         assert mesh.delete(*everything) == [
-            "destinationrule.networking.istio.io/backend deleted",
+            "destinationrule.networking.istio.io/backend deleted (istio/policies/backend.yaml holds again)",
             "virtualservice.networking.istio.io/backend deleted (istio/three-tier/backend.yaml holds again)",
             "deployment.apps/backend-v2 deleted",
         ]

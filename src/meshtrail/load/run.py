@@ -136,6 +136,9 @@ class _Run:
                 raise
             if connection.usable:
                 self.idle.append(connection)
+            else:
+                # The server will close it; the load may end before that.
+                connection.close()
             return answer
 
     async def _connection(self) -> Connection:
@@ -144,5 +147,6 @@ class _Run:
             connection = self.idle.pop()
             if connection.usable:
                 return connection
+            connection.close()
         self.connections += 1
         return await connect(self.target)

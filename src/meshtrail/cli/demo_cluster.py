@@ -131,6 +131,8 @@ def _call(where: Where, words: str) -> str:
 
 def _stay() -> None:
     """Until Ctrl-C, which is the way to end a demo and no failure."""
+    # A script's background job is started with SIGINT ignored; the local demo listens to it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         while True:
             signal.pause()

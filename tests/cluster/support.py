@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ import yaml
 from tests.support.absent import absent
 from tests.support.mesh import ROOT, eventually
 
+from meshtrail.cluster.session import Where, opened
 from meshtrail.load.target import Target
 from meshtrail.model.trace import Trace
 from meshtrail.reading.jaeger import JaegerClient
@@ -122,7 +124,14 @@ def forwarded(namespace: str, target: str, port: int) -> Iterator[int]:
         line = process.stdout.readline()
         found = re.search(r"127\.0\.0\.1:(\d+)", line)
         assert found, line + process.stdout.read()
-        yield int(found[1])
+        # kubectl writes a line for each connection, and stands still once nobody reads them.
+        reader = threading.Thread(target=process.stdout.read)
+        reader.start()
+        try:
+            yield int(found[1])
+        finally:
+            process.terminate()
+            reader.join()
     finally:
         process.terminate()
         process.wait(10)
@@ -138,15 +147,9 @@ def jaeger_url() -> Iterator[str]:
     if named:
         yield named.rstrip("/")
         return
-    with forwarded("istio-system", "service/tracing", 80) as port:
-        # Istio's addon serves below /jaeger.
-        for base in (f"http://127.0.0.1:{port}/jaeger", f"http://127.0.0.1:{port}"):
-            answer = httpx.get(f"{base}/api/services", timeout=15, trust_env=False)
-            if answer.status_code == 200 and "data" in answer.text:
-                break
-        else:
-            raise AssertionError("service tracing is not Jaeger's query service")
-        yield base
+    # A port-forward that is opened again when Jaeger's pod is replaced.
+    with opened(Where(), application_needed=False) as session:
+        yield session.jaeger().url
 
 
 def build(kustomization: str | Path) -> list[Object]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.support import Application, deployed
+from tests.cluster.support import Application, deployed, get
 from tests.support.mesh import eventually
 
 from meshtrail.load.plan import plan
@@ -52,8 +52,14 @@ def test_rolling_update_under_load_loses_no_request(application: Application, ja
 
 def test_killed_pod_comes_back_and_so_do_the_traces(application: Application, jaeger: str) -> None:
     """Killed at once, without grace: requests fail meanwhile, and nobody has to do anything."""
-    (pod,) = application.kubectl("get", "pods", "-l", "app=backend", "-o", "name").split()
-    application.kubectl("delete", pod, "--grace-period=0", "--force")
+    (pod,) = backends(application)
+    application.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
     eventually(application.answers, within=60, what="answers again")
     application.trace(jaeger)
-    assert application.kubectl("get", "pods", "-l", "app=backend", "-o", "name").split() != [pod]
+    assert pod not in backends(application)
+
+
+def backends(application: Application) -> list[str]:
+    """The pods of backend, without those that are on their way out."""
+    pods = get("pods", "-n", application.namespace, "-l", "app=backend")["items"]
+    return [one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]]

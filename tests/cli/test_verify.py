@@ -29,15 +29,17 @@ def test_whole_trace(mesh: RunningMesh) -> None:
 def test_sees_its_own_requests_only(mesh: RunningMesh) -> None:
     """What came before, broken or not, does not count."""
     meshtrail("propagation", "frontend", "none", "--name", mesh.name)
-    verify(mesh, "--within", "1", status=1)
-    meshtrail("propagation", "frontend", "all", "--name", mesh.name)
+    try:
+        verify(mesh, "--service", "database.meshtrail", "--within", "2", status=1)
+    finally:
+        meshtrail("propagation", "frontend", "all", "--name", mesh.name)
     verify(mesh, "--requests", "1", "--spans", "7", status=0)
 
 
 def test_broken_trace_names_the_service(mesh: RunningMesh) -> None:
     meshtrail("propagation", "backend", "none", "--name", mesh.name)
     try:
-        said = verify(mesh, "--within", "2", status=1)
+        said = verify(mesh, "--service", "database.meshtrail", "--within", "4", status=1)
     finally:
         meshtrail("propagation", "backend", "all", "--name", mesh.name)
     assert "not verified: the trace is broken in 2 pieces at backend.meshtrail" in said

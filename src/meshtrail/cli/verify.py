@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 RATE = 50.0
 URL_TAG = "http.url"
+# Every proxy sends its spans on its own time, the root's often first: half a trace looks like a small whole one. A trace
+# counts once no span has been added for this long.
+SETTLED_SECONDS = 1.0
 
 EPILOG = """The requests carry a mark of their own in the query string, so other traffic does not matter. With sampling
 below 100 %, send enough of them that one is sampled: 1,000 at 1 %.
@@ -63,7 +66,6 @@ def command(
         if not report.ok or report.answered != requests:
             click.echo("not verified: not every request was answered", err=True)
             return 1
-        # Spans come late, the deepest last: a trace may look whole before it is.
         found = _wait(client, target, began_us, within, lambda request: not _problems(request, services, spans))
     if found is None:
         click.echo(
@@ -90,14 +92,20 @@ def _wait(
     from meshtrail.reading.search import request_of_trace
 
     deadline = time.monotonic() + within
+    unchanged: dict[tuple[str, int], float] = {}
     while True:
+        now = time.monotonic()
         other: Request | None = None
+        settling = False
         for trace in reversed(client.find_any(tags={URL_TAG: target.url}, start_us=began_us - 1_000_000)):
             request = request_of_trace(client, trace.trace_id)
             if request is not None and wanted(request):
-                return request
+                if now - unchanged.setdefault((trace.trace_id, request.span_count), now) >= SETTLED_SECONDS:
+                    return request
+                settling = True
             other = other or request
-        if time.monotonic() > deadline:
+        # One that looks whole when the time is up is looked at until it has settled.
+        if now > deadline and not (settling and now < deadline + SETTLED_SECONDS + 1):
             return other
         time.sleep(0.2)
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 RATE = 50.0
 URL_TAG = "http.url"
-# Every proxy sends its spans on its own time, the root's often first: half a trace looks like a small whole one. A trace
-# counts once no span has been added for this long.
+# Every proxy sends its spans on its own time, the root's often first: half a trace looks like a small whole one. So a
+# trace counts once no span has been added for this long.
 SETTLED_SECONDS = 1.0
 
 EPILOG = """The requests carry a mark of their own in the query string, so other traffic does not matter. With sampling

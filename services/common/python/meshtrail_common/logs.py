@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-HEALTH_PATHS = frozenset({"/healthz", "/readyz"})
+# /health is that of the services of Bookinfo.
+HEALTH_PATHS = frozenset({"/health", "/healthz", "/readyz"})
 
 # Libraries that tell every request, or every connection, at info or below.
 _CHATTY = ("uvicorn", "waitress", "httpx", "httpcore", "asyncio", "opentelemetry", "urllib3", "werkzeug")

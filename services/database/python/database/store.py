@@ -6,30 +6,22 @@ back is simply used again.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from meshtrail_common import postgres
+from meshtrail_common.availability import Availability
 from meshtrail_common.errors import ServiceError
+from meshtrail_common.postgres import Postgres, Table
 from meshtrail_common.settings import Kind
-
-if TYPE_CHECKING:
-    import psycopg
 
 TABLE = "records"
 COUNT = f"SELECT count(*) FROM {TABLE}"  # noqa: S608
 ROWS = 42
 _CREATE = f"CREATE TABLE IF NOT EXISTS {TABLE} (id INTEGER PRIMARY KEY, name TEXT NOT NULL)"
-_TIMEOUT = 3  # seconds: to connect, for a lock, for a free connection
-_LOCK_KEY = 0x6D657368  # an advisory lock of our own ("mesh")
-_CONNECTIONS = 8
-
-_log = logging.getLogger("store")
+_LOCK_TIMEOUT = 3  # seconds
 
 
 class Store(ABC):
@@ -43,21 +35,15 @@ class Store(ABC):
     query = COUNT
 
     def __init__(self) -> None:
-        self._up: bool | None = None
+        self._availability = Availability(self.system)
 
     def count(self) -> int:
         """Return the number of rows; ServiceError 503 when the store does not answer."""
         try:
-            records = self._count()
+            with self._availability.watch():
+                return self._count()
         except Exception as error:
-            if self._up is not False:
-                _log.error("store %s is down: %s", self.system, _one_line(error))
-            self._up = False
             raise ServiceError(503, f"store {self.system} is not available") from error
-        if self._up is False:
-            _log.info("store %s is back", self.system)
-        self._up = True
-        return records
 
     @abstractmethod
     def _count(self) -> int: ...
@@ -89,7 +75,7 @@ class SqliteStore(Store):
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.namespace, timeout=_TIMEOUT, check_same_thread=False, isolation_level=None, uri=False
+            self.namespace, timeout=_LOCK_TIMEOUT, check_same_thread=False, isolation_level=None, uri=False
         )
         try:
             # IMMEDIATE takes the write lock at once: a second process that starts now waits instead of failing.
@@ -113,78 +99,20 @@ class SqliteStore(Store):
 
 
 class PostgresStore(Store):
-    """At most 8 connections, kept and reused; one that broke is replaced."""
-
-    system = "postgresql"
+    system = postgres.SYSTEM
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        parts = urlsplit(url)
-        self._url = url
-        self.namespace = unquote(parts.path.lstrip("/")) or "postgres"
-        self.address, self.port = parts.hostname, parts.port or 5432
-        self._slots = threading.BoundedSemaphore(_CONNECTIONS)
-        self._idle: list[psycopg.Connection[Any]] = []
-        self._prepared = False
+        insert = f"INSERT INTO {TABLE} VALUES (%s, %s) ON CONFLICT DO NOTHING"  # noqa: S608
+        self._database = Postgres(url, Table(_CREATE, insert, _rows()))
+        self.namespace = self._database.namespace
+        self.address, self.port = self._database.address, self._database.port
 
     def _count(self) -> int:
-        import psycopg
-
-        while True:
-            with self._connection() as (connection, fresh):
-                try:
-                    if not self._prepared:
-                        self._prepare(connection)
-                    row = connection.execute(COUNT).fetchone()
-                    assert row is not None
-                    return int(row[0])
-                except psycopg.Error as error:
-                    connection.close()
-                    # Somebody may have dropped the table, or brought up an empty server: look again next time.
-                    self._prepared = False
-                    # A kept connection dies with the server it was made to; only a fresh one proves anything.
-                    if fresh or not isinstance(error, (psycopg.OperationalError, psycopg.errors.UndefinedTable)):
-                        raise
-
-    @contextmanager
-    def _connection(self) -> Iterator[tuple[psycopg.Connection[Any], bool]]:
-        """Lend a connection, and tell whether it is fresh."""
-        if not self._slots.acquire(timeout=_TIMEOUT):
-            raise TimeoutError(f"all {_CONNECTIONS} connections are busy")
-        try:
-            try:
-                connection, fresh = self._idle.pop(), False
-            except IndexError:
-                connection, fresh = self._connect(), True
-            try:
-                yield connection, fresh
-            finally:
-                if not connection.closed:
-                    self._idle.append(connection)
-        finally:
-            self._slots.release()
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        import psycopg
-
-        return psycopg.connect(
-            self._url,
-            autocommit=True,
-            connect_timeout=_TIMEOUT,
-            options=f"-c statement_timeout={_TIMEOUT * 1000}",
-        )
-
-    def _prepare(self, connection: psycopg.Connection[Any]) -> None:
-        with connection.transaction():
-            # CREATE TABLE IF NOT EXISTS fails when two run it at once; the lock lets them pass one by one.
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-            connection.execute(_CREATE)
-            connection.cursor().executemany(f"INSERT INTO {TABLE} VALUES (%s, %s) ON CONFLICT DO NOTHING", _rows())  # noqa: S608
-        self._prepared = True
+        return int(self._database.rows(COUNT)[0][0])
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
+        self._database.close()
 
 
 def open_store(url: str) -> Store:
@@ -207,19 +135,7 @@ def _database_url(value: str) -> str:
     url = urlsplit(value)
     if url.scheme == "sqlite" and not url.netloc and not url.query:
         return value
-    if url.scheme in ("postgresql", "postgres") and (url.port is None or url.port > 0):
-        import psycopg
-
-        try:
-            psycopg.conninfo.conninfo_to_dict(value)
-        except psycopg.Error:
-            raise ValueError from None
-        return value
-    raise ValueError
+    return postgres.check_url(value)
 
 
-DATABASE = Kind(_database_url, "sqlite:// (in memory), sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+DATABASE = Kind(_database_url, f"sqlite:// (in memory), sqlite:///FILE or {postgres.URL_FORM}")

@@ -7,7 +7,7 @@ import re
 from meshtrail_common.errors import ServiceError
 from meshtrail_common.settings import Kind, choice, number
 
-PORT = "9080"
+DEFAULT_PORT = "9080"
 
 # What JSON readers of every language take for a whole number (RFC 8259, 6).
 _LARGEST_ID = 2**53 - 1

@@ -1,0 +1,3 @@
+"""The details service of Bookinfo."""
+
+from meshtrail_common import environment as environment

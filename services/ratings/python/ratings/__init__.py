@@ -1,0 +1,3 @@
+"""The ratings service of Bookinfo."""
+
+from meshtrail_common import environment as environment

@@ -1,0 +1,3 @@
+"""The reviews service of Bookinfo."""
+
+from meshtrail_common import environment as environment

@@ -67,6 +67,8 @@ class Service(Generic[S]):
         """Serve until SIGTERM or SIGINT, then finish what is in flight (10 s at most)."""
         from waitress import create_server, wasyncore  # type: ignore[import-untyped]
 
+        from meshtrail_common.refusals import Channel
+
         stopping = False
         sockets: dict[int, object] = {}
         server = create_server(
@@ -79,6 +81,7 @@ class Service(Generic[S]):
             max_request_body_size=64 * 1024,
             ident=None,
         )
+        server.channel_class = Channel
 
         def stop(*_: object) -> None:
             nonlocal stopping

@@ -100,6 +100,19 @@ SAME = {
         spec:
           containers:
           - {name: one, ports: [{containerPort: 81}, {containerPort: 80, name: web}]}""",
+    "merge-rename": """patches:
+- target: {kind: Deployment, name: one}
+  options: {allowNameChange: true}
+  patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: three, labels: {l: m}}
+- target: {kind: Deployment, name: two}
+  options: {allowNameChange: false}
+  patch: |-
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: four, labels: {l: m}}""",
     "merge-delete": """patches:
 - patch: |-
     apiVersion: v1

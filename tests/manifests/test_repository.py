@@ -37,9 +37,22 @@ FOR_THE_LAPTOP = (
     "k8s/overlays/dev/workloads",
     "k8s/overlays/dev-otel",
     "k8s/overlays/dev-otel/workloads",
+    "k8s/overlays/dev-polyglot",
+    "k8s/overlays/bookinfo",
+    "k8s/overlays/bookinfo-otel",
+    "k8s/overlays/helloworld",
+    "k8s/overlays/helloworld-go-otel",
+    "k8s/ratings/v-faulty",
     "istio/mesh",
     "istio/three-tier",
+    "istio/bookinfo",
+    "istio/helloworld",
 )
+# Whose objects a component changes; that of the folders not named is three-tier.
+APPLICATION_OF = {
+    **dict.fromkeys(("bookinfo", "productpage", "details", "reviews", "ratings"), "bookinfo"),
+    **dict.fromkeys(("helloworld", "helloworld-go"), "helloworld"),
+}
 PORTS = {"frontend": 3000, "backend": 8080, "database": 8080}
 OTEL = ROOT / "k8s/components/otel"
 
@@ -60,11 +73,11 @@ def test_what_the_local_mesh_runs_from_loads_without_a_warning(path: str) -> Non
 def test_every_component_works_alone_as_in_kustomize(path: Path, tmp_path: Path) -> None:
     # Kustomize takes only relative paths.
     up = "../" * len(tmp_path.resolve().parts[1:])
-    base = f"{up}{(ROOT / 'k8s/base/three-tier').relative_to('/')}"
-    text = f"resources: ['{base}']\ncomponents: ['{up}{(ROOT / path).relative_to('/')}']\n"
+    application = ROOT / "k8s/base" / APPLICATION_OF.get(path.name, "three-tier")
+    text = f"resources: ['{up}{application.relative_to('/')}']\ncomponents: ['{up}{(ROOT / path).relative_to('/')}']\n"
     (tmp_path / "kustomization.yaml").write_text(text)
     built = by_name([plain(one) for one in build(tmp_path, [], set(), {})])
-    assert built != by_name([plain(one) for one in build(ROOT / "k8s/base/three-tier", [], set(), {})])
+    assert built != by_name([plain(one) for one in build(application, [], set(), {})])
     assert built == real_build(tmp_path)
 
 

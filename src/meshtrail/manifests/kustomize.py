@@ -60,7 +60,8 @@ KUSTOMIZATION = message(
 LABELS = message("Kustomization.labels[]", "pairs includeSelectors includeTemplates", refused="fields")
 IMAGE = message("Kustomization.images[]", "name newName newTag digest", refused="tagSuffix")
 REPLICA = message("Kustomization.replicas[]", "name count")
-PATCH = message("Kustomization.patches[]", "path patch target", refused="options")
+PATCH = message("Kustomization.patches[]", "path patch target options")
+PATCH_OPTIONS = message("Kustomization.patches[].options", "allowNameChange", refused="allowKindChange")
 
 
 @dataclass(slots=True)
@@ -179,6 +180,8 @@ class _Kustomization:
     def patch(self, item: Fields, objects: list[Map]) -> list[Map]:
         item.exactly_one("path", "patch")
         target = item.fields("target", TARGET)
+        options = item.fields("options", PATCH_OPTIONS)
+        rename = options is not None and options.boolean("allowNameChange")
         documents = self.patch_documents(item)
         if self.problems or not documents:
             return objects
@@ -199,7 +202,7 @@ class _Kustomization:
             out: list[Map] = []
             for one in objects:
                 if any(one is c for c in chosen):
-                    merged = strategic_merge(one, document)
+                    merged = strategic_merge(one, document, rename=rename)
                     out += [merged] if merged is not None else []
                 else:
                     out.append(one)

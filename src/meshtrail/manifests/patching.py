@@ -39,8 +39,11 @@ def fail(message: str, mark: Mark, field: str = "", mend: str = "") -> ManifestE
 # --------------------------------------------------------------------------------------- strategic merge
 
 
-def strategic_merge(target: Map, patch: Map) -> Map | None:
-    """The object with the patch merged in; None when the patch deletes it. `target` is not changed."""
+def strategic_merge(target: Map, patch: Map, *, rename: bool = False) -> Map | None:
+    """The object with the patch merged in; None when the patch deletes it. `target` is not changed.
+
+    With `rename` it takes the patch's name (`allowNameChange`), else it keeps its own.
+    """
     kind = str(target.get("kind"))
     if patch.get("$patch") == "delete":
         return None
@@ -50,7 +53,7 @@ def strategic_merge(target: Map, patch: Map) -> Map | None:
         own.pop(name, None)
     merged = _merge_map(kind, clone(target), own, "")
     if isinstance(merged.get("metadata"), Map) and isinstance(target.get("metadata"), Map):
-        for name in ("name", "namespace"):
+        for name in ("namespace",) if rename else ("name", "namespace"):
             if name in target["metadata"]:
                 merged["metadata"].put(name, target["metadata"][name], target["metadata"].where(name))
             else:

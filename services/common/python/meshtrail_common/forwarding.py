@@ -59,12 +59,13 @@ class Forwarder:
 
     `routing` names the routing headers that this application needs further inside the mesh. `injected` names the
     groups that a tracing SDK writes on the outgoing request by itself: a copy of the incoming ones would point past
-    the SDK's spans.
+    the SDK's spans. `private_cookies` names cookies that are this service's own and cut out of a `cookie` header.
     """
 
     switch: Switch
     routing: frozenset[str] = frozenset()
     injected: frozenset[str] = frozenset()
+    private_cookies: frozenset[str] = frozenset()
 
     def __call__(self, headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
         """Return the headers to send, names in lower case, each name once.
@@ -76,6 +77,14 @@ class Forwarder:
         picked: dict[str, str] = {}
         for key, value in headers:
             name, value = key.lower(), value.strip()
+            if name == "cookie" and self.private_cookies:
+                value = without_cookies(value, self.private_cookies)
             if (name in self.routing or HEADERS.group(name) in groups) and _FIELD_VALUE.fullmatch(value):
                 picked[name] = f"{picked[name]},{value}" if name in picked else value
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in picked.items()]
+
+
+def without_cookies(value: str, names: frozenset[str]) -> str:
+    """Return a `cookie` header without the cookies of these names; empty when there is no other."""
+    cookies = (cookie.strip() for cookie in value.split(";"))
+    return "; ".join(cookie for cookie in cookies if cookie.partition("=")[0].strip() not in names)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-# /health is that of the services of Bookinfo.
-HEALTH_PATHS = frozenset({"/health", "/healthz", "/readyz"})
+# What machines ask all the time, so that it makes neither log lines nor spans. /health is that of the services of
+# Bookinfo, /metrics that of its productpage.
+HEALTH_PATHS = frozenset({"/health", "/healthz", "/metrics", "/readyz"})
 
 # Libraries that tell every request, or every connection, at info or below.
 _CHATTY = ("uvicorn", "waitress", "httpx", "httpcore", "asyncio", "opentelemetry", "urllib3", "werkzeug")

@@ -17,7 +17,7 @@ SHELL_SCRIPTS := $(wildcard .ci/* scripts/build-images scripts/gateway-api-crds 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up preflight test test-soak test-compose test-cluster check format bench bench-cluster record-parity picture docs clean
+.PHONY: help demo up preflight test test-matrix test-soak test-compose test-cluster check format bench bench-cluster record-parity picture docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ preflight: $(READY) ## Look at everything that traces on a cluster need (ARGS="-
 
 test: $(READY) ## Run the fast tests (ARGS="tests/store -k otlp", ...)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-matrix: $(READY) ## Run every combination of application, form, language and mode, and every situation recorded on a real Istio
+	$(BIN)/python -m pytest -m matrix -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-soak: $(READY) ## Run the tests under minutes of load: 10,000 requests, 100 edits
 	$(BIN)/python -m pytest -m soak $(ARGS)

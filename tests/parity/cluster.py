@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tests.parity.stand_in import StandIn
 
 from meshtrail.envoy import command, generate, write
 from meshtrail.envoy.addresses import Addresses, Endpoint, environment, required
+from meshtrail.local.ports import Ports
 from meshtrail.manifests import Manifests, load, read_mesh_config
 from meshtrail.mesh import Mesh, build
 
@@ -83,15 +84,6 @@ def _endpoint(address: str) -> Endpoint:
     return Endpoint(host, int(port))
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on: all held at once, so that no two are the same."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-
-
 def manifests(folder: Path, *configurations: str) -> Manifests:
     """The base application and the recorded mesh configuration, with each configuration laid over."""
     text = (RECORDED / "config" / "mesh-config.yaml").read_text()
@@ -125,16 +117,18 @@ class Cluster:
                 return error.code, error.read().decode()
 
 
-def allocate(mesh: Mesh, services: Mapping[str, StandIn], store_endpoints: Mapping[str, Endpoint]) -> Addresses:
+def allocate(
+    mesh: Mesh, services: Mapping[str, StandIn], store_endpoints: Mapping[str, Endpoint], ports: Ports
+) -> Addresses:
+    """Every address of the mesh; `ports` keeps its own until it is closed."""
     needed = required(mesh)
-    ports = iter(free_ports(len(needed.inbound) + len(needed.outbound) + len(needed.gateways)))
     names = {pod.name: pod.workload_key[1] for pod in needed.pods}
     return Addresses(
         pods=needed.pods,
         app={key: Endpoint("127.0.0.1", services[names[key[0]]].port) for key in needed.app},
-        inbound={key: Endpoint("127.0.0.1", next(ports)) for key in needed.inbound},
-        outbound={key: Endpoint("127.0.0.1", next(ports)) for key in needed.outbound},
-        gateways={key: Endpoint("127.0.0.1", next(ports)) for key in needed.gateways},
+        inbound={key: Endpoint("127.0.0.1", ports.free()) for key in needed.inbound},
+        outbound={key: Endpoint("127.0.0.1", ports.free()) for key in needed.outbound},
+        gateways={key: Endpoint("127.0.0.1", ports.free()) for key in needed.gateways},
         store=store_endpoints,
     )
 
@@ -143,13 +137,16 @@ def allocate(mesh: Mesh, services: Mapping[str, StandIn], store_endpoints: Mappi
 def running(objects: Manifests, services: Mapping[str, StandIn], trace_store: Store) -> Iterator[Cluster]:
     """The mesh of `objects` on real Envoys, ready; `services` take the environment that it gives them."""
     mesh = build(objects)
-    addresses = allocate(mesh, services, trace_store.endpoints)
+    # Kept until the end: a port that nobody holds may be given to a mesh of another test before Envoy listens on it.
+    ports = Ports()
+    addresses = allocate(mesh, services, trace_store.endpoints, ports)
     for pod in addresses.pods:
         services[pod.workload_key[1]].environment = environment(mesh, pod, addresses)
         services[pod.workload_key[1]].seen = {}
     run_dir = Path(tempfile.mkdtemp(prefix="mt-"))
     processes: list[subprocess.Popen[bytes]] = []
     try:
+        ports.before_start()
         for name, proxy in generate(mesh, addresses, run_dir=run_dir).items():
             write(proxy, run_dir)
             with (run_dir / name / "log").open("wb") as log:
@@ -163,6 +160,7 @@ def running(objects: Manifests, services: Mapping[str, StandIn], trace_store: St
             process.kill()
         for process in processes:
             process.wait(10)
+        ports.close()
         shutil.rmtree(run_dir)
 
 

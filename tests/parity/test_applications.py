@@ -58,6 +58,7 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[Local]:
         local.close()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(("mesh", "situation"), recorded(), indirect=["mesh"], scope="module")
 def test_same_as_on_the_cluster(mesh: Local, situation: Situation, request: pytest.FixtureRequest) -> None:
     application = request.node.callspec.params["mesh"].application

@@ -27,9 +27,9 @@ PRODUCTS = (
     Product(
         0,
         "The Comedy of Errors",
-        "An early comedy by <em>William Shakespeare</em>: two pairs of twins with the same names, parted as children, come "
-        "to the same town on the same day. Nobody there knows whom they have before them, and every message reaches the "
-        "wrong twin.",
+        "An early comedy by <em>William Shakespeare</em>: two pairs of twins with the same names, parted as children, "
+        "come to the same town on the same day. Nobody there knows whom they have before them, and every message goes "
+        "to the wrong twin.",
     ),
 )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from tests.e2e.shapes import CHAIN, chain, nested_in_time, request, trace_of
@@ -26,7 +27,14 @@ APPLICATION = {
 }
 
 
-@pytest.mark.parametrize("mixture", MIXTURES, ids=["-".join(mixture) for mixture in MIXTURES])
+def mixtures() -> Iterator[Any]:
+    """One in the fast run, which also has all three in the otel form; each of them in `make test-matrix`."""
+    for mixture in MIXTURES:
+        marks = () if mixture == ("plain", "otel", "plain") else (pytest.mark.matrix,)
+        yield pytest.param(mixture, id="-".join(mixture), marks=marks)
+
+
+@pytest.mark.parametrize("mixture", mixtures())
 def test_every_mixture_of_forms_is_one_trace(mixture: tuple[str, ...]) -> None:
     forms = dict(zip(SERVICES, mixture, strict=True))
     options = [option for service, form in forms.items() for option in ("--form", f"{service}={form}")]

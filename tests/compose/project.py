@@ -19,14 +19,21 @@ from docker.models.containers import Container
 from tests.support.absent import absent
 from tests.support.mesh import ROOT, editable_repository, unique_name
 
-PORTS = ("GATEWAY_PORT", "JAEGER_PORT", "FRONTEND_CONTROL_PORT", "BACKEND_CONTROL_PORT", "DATABASE_CONTROL_PORT")
-COMPOSE_FILES = ("docker-compose.yml", "compose/form/plain.yaml", "compose/form/otel.yaml")
+FILES = {
+    "three-tier": "docker-compose.yml",
+    "bookinfo": "docker-compose.bookinfo.yml",
+    "helloworld": "docker-compose.helloworld.yml",
+}
+"""The compose file of each application."""
+EXTENDED = ("compose/common.yaml", "compose/form/plain.yaml", "compose/form/otel.yaml")
 
 
 def variables() -> set[str]:
-    """Every variable that docker-compose.yml and what it extends ask for."""
-    text = "".join((ROOT / file).read_text() for file in COMPOSE_FILES)
-    return set(re.findall(r"\$\{([A-Z_]+)", text)) | set(re.findall(r"^ +- ([A-Z]+_[A-Z_]+)$", text, re.MULTILINE))
+    """Every variable that the compose files and what they extend ask for."""
+    text = "".join((ROOT / file).read_text() for file in (*FILES.values(), *EXTENDED))
+    return set(re.findall(r"\$\{([A-Z][A-Z0-9_]*)", text)) | set(
+        re.findall(r"^ +- ([A-Z]+_[A-Z_]+)$", text, re.MULTILINE)
+    )
 
 
 @functools.cache
@@ -45,10 +52,11 @@ def compose_command() -> tuple[str, ...]:
 
 @dataclass
 class Project:
-    """One compose project: `folder` holds a copy of docker-compose.yml and of what it mounts."""
+    """One compose project: `folder` holds a copy of the compose files and of what they mount."""
 
     client: docker.DockerClient
     folder: Path
+    file: str = "docker-compose.yml"
     name: str = field(default_factory=unique_name)
     variant: tuple[str, Mapping[str, str]] | None = None
 
@@ -61,9 +69,9 @@ class Project:
         kept = {name: value for name, value in os.environ.items() if name not in known and "COMPOSE_" not in name}
         options = ["--env-file", env_file] if env_file else []
         done = subprocess.run(
-            [*compose_command(), "-p", self.name, *options, *arguments],
+            [*compose_command(), "-f", self.file, "-p", self.name, *options, *arguments],
             cwd=self.folder,
-            env={**kept, **dict.fromkeys(PORTS, "0"), **(given or {})},
+            env={**kept, **{name: "0" for name in known if name.endswith("_PORT")}, **(given or {})},
             capture_output=True,
             text=True,
             timeout=120,
@@ -155,7 +163,7 @@ def run(container: Container, *command: str, **environment: str) -> tuple[int, s
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
+def project(folder: Path, application: str = "three-tier") -> Iterator[Project]:
     """A project whose files lie in `folder`; at the end everything of it is gone, volumes too."""
     compose_command()
     try:
@@ -165,10 +173,10 @@ def project(folder: Path) -> Iterator[Project]:
         absent(f"no Docker daemon: {error}")
     editable_repository(folder)
     shutil.copytree(ROOT / "compose", folder / "compose")
-    shutil.copy(ROOT / "docker-compose.yml", folder)
-    made = Project(client, folder)
+    shutil.copy(ROOT / FILES[application], folder)
+    made = Project(client, folder, FILES[application])
     try:
         yield made
     finally:
-        made.compose("down", "--volumes", "--remove-orphans", "--timeout", "2", env_file="compose/postgres.env")
+        made.compose("--profile", "postgres", "down", "--volumes", "--remove-orphans", "--timeout", "2")
         client.close()

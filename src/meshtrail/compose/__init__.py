@@ -1,5 +1,5 @@
-"""What docker-compose.yml mounts: each proxy's Envoy configuration and each service's environment, from the manifests
-that a cluster gets.
+"""What the compose files mount, made from the manifests that a cluster gets: each proxy's Envoy configuration and each
+service's environment.
 """
 
 from meshtrail.compose.files import stale, write

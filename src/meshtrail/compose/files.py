@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-GENERATED = ("env", "envoy")
-"""The folders that belong to the renderer alone."""
+GENERATED = ("*/env", "*/envoy")
+"""The folders that belong to the renderer alone: two for each application."""
 
 
 def write(files: Mapping[str, str], folder: Path) -> list[str]:
@@ -44,6 +44,6 @@ def _text(path: Path) -> str | None:
 
 def _present(folder: Path) -> Iterator[str]:
     for part in GENERATED:
-        for path in (folder / part).rglob("*"):
+        for path in folder.glob(f"{part}/**/*"):
             if path.is_file():
                 yield path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""The addresses of the mesh that docker-compose.yml runs.
+"""The addresses of the mesh that docker compose runs.
 
 Every pod is a network of its own, with the service's name, as on a cluster. So the ports are those of the manifests;
 only what stands behind or beside the sidecar on the pod's loopback gets another number, the same on every run.
@@ -32,7 +32,6 @@ def addresses(mesh: Mesh) -> Addresses:
     """
     needed = required(mesh)
     behind_sidecar = set(needed.inbound)
-    targets = {(gateway.name, entry.port): entry.target for gateway in mesh.gateways for entry in gateway.listeners}
     return Addresses(
         pods=needed.pods,
         app={
@@ -43,7 +42,7 @@ def addresses(mesh: Mesh) -> Addresses:
         },
         inbound={(pod, port): Endpoint(pod, port, bind=ANY) for pod, port in needed.inbound},
         outbound=_outbound(needed.outbound),
-        gateways={key: Endpoint(GATEWAY, targets[key], bind=ANY) for key in needed.gateways},
+        gateways={(name, port): Endpoint(GATEWAY, port, bind=ANY) for name, port in needed.gateways},
         store={name: Endpoint(JAEGER, port) for name, port in STORE_PORTS.items()},
     )
 

@@ -1,4 +1,4 @@
-"""From the manifests to the files below `compose/` that docker-compose.yml mounts."""
+"""From the manifests to the files below `compose/` that docker-compose.yml and its siblings mount."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meshtrail.envoy import ProxyConfig, generate
 from meshtrail.envoy.addresses import Pod, environment
 from meshtrail.envoy.proxy import as_json
 from meshtrail.errors import MeshtrailError, Warnings
-from meshtrail.local.applications import DEFAULT_APPLICATION, application
+from meshtrail.local.applications import APPLICATIONS, Application
 from meshtrail.local.sources import shown
 from meshtrail.manifests import Manifests, load
 from meshtrail.mesh import Mesh, build
@@ -21,10 +21,10 @@ from meshtrail.mesh import Mesh, build
 FOLDER = "compose"
 """Where the files lie in the repository."""
 IN_CONTAINER = PurePosixPath("/etc/envoy")
-"""Where docker-compose.yml mounts the folder of each proxy, under the proxy's name."""
+"""Where the compose files mount the folder of each proxy, under the proxy's name."""
 
 MESHES: Mapping[str, tuple[str, ...]] = {"otlp": (), "b3": ("istio/variants/b3.yaml",)}
-"""What `MESH` in docker-compose.yml may be: a tracing provider, and what is laid over the manifests for it."""
+"""What `MESH` in the compose files may be: a tracing provider, and what is laid over the manifests for it."""
 
 B3_FIRST = "tracecontext,baggage,b3multi"
 """OTEL_PROPAGATORS behind a tracer that speaks B3 alone: the last listed wins over a traceparent that the sidecar let
@@ -35,27 +35,29 @@ PLAIN_VALUE = re.compile(r"[\w:/.,@%+=~-]*")
 
 
 def render(root: Path, *, warnings: Warnings | None = None) -> dict[str, str]:
-    """Every generated file by its path below `compose/`, in a stable order.
+    """Every generated file of every application by its path below `compose/`, in a stable order.
 
-    `envoy/<mesh>/<proxy>/*.json` is what Envoy reads, `env/<mesh>/<service>.env` what a service's process gets.
-    Raises ManifestError for manifests that cannot be carried out, MeshtrailError for what docker-compose.yml cannot.
+    `<application>/envoy/<mesh>/<proxy>/*.json` is what Envoy reads, `<application>/env/<mesh>/<pod>.env` what a
+    service's process gets. Raises ManifestError for manifests that cannot be carried out, MeshtrailError for what the
+    compose files cannot.
     """
     result: dict[str, str] = {}
-    for name, over in MESHES.items():
-        mesh = build(read(root, over, warnings), warnings=warnings)
-        check(mesh)
-        addresses = places.addresses(mesh)
-        proxies = generate(mesh, addresses, run_dir=Path(IN_CONTAINER), admin=places.ADMIN)
-        for proxy in map(trimmed, proxies.values()):
-            result |= {f"envoy/{name}/{proxy.name}/{file}": text for file, text in proxy_files(proxy).items()}
-        for pod in addresses.pods:
-            result[f"env/{name}/{pod.name}.env"] = env_file(environment(mesh, pod, addresses) | propagators(mesh, pod))
+    for app in APPLICATIONS.values():
+        for name, over in MESHES.items():
+            mesh = build(read(app, root, over, warnings), warnings=warnings)
+            check(mesh)
+            addresses = places.addresses(mesh)
+            envoy, env = f"{app.name}/envoy/{name}", f"{app.name}/env/{name}"
+            for proxy in generate(mesh, addresses, run_dir=Path(IN_CONTAINER), admin=places.ADMIN).values():
+                result |= {f"{envoy}/{proxy.name}/{file}": text for file, text in proxy_files(trimmed(proxy)).items()}
+            for pod in addresses.pods:
+                values = environment(mesh, pod, addresses) | propagators(mesh, pod)
+                result[f"{env}/{pod.name}.env"] = env_file(values)
     return result
 
 
-def read(root: Path, over: tuple[str, ...], warnings: Warnings | None) -> Manifests:
-    """The manifests of the application. The otel form's environment is there in both forms: plain ignores it."""
-    app = application(DEFAULT_APPLICATION)
+def read(app: Application, root: Path, over: tuple[str, ...], warnings: Warnings | None) -> Manifests:
+    """The manifests of an application. The otel form's environment is there in both forms: plain ignores it."""
     base = load(
         [shown(root / path) for path in app.manifests],
         components=[shown(root / path) for path in app.otel.values()],
@@ -65,12 +67,12 @@ def read(root: Path, over: tuple[str, ...], warnings: Warnings | None) -> Manife
 
 
 def check(mesh: Mesh) -> None:
-    """Raises MeshtrailError for what docker-compose.yml does not run: it has one container for each Deployment."""
+    """Raises MeshtrailError for what the compose files do not run: they have one container for each Deployment."""
     for workload in mesh.workloads.values():
         if workload.replicas != 1:
             raise MeshtrailError(
                 f"Deployment {workload.namespace}/{workload.name} has {workload.replicas} replicas, "
-                "docker-compose.yml runs one",
+                "docker compose runs one",
                 mend="set replicas to 1 in the dev overlay, or use a cluster",
             )
 

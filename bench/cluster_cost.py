@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cluster import Object, deployed, gateway_url, kubectl, sidecar_memory_mb
+from bench.mesh import latencies
 
 ROUNDS = 8
 REQUESTS = 60
@@ -65,10 +66,10 @@ def main() -> None:
         url = gateway_url(TRACED.namespace)
         for one in VARIANTS:
             wait_for(url, hosts[one.name])
-            latencies(url, hosts[one.name], REQUESTS)  # warm
+            latencies(url, REQUESTS, host=hosts[one.name])  # warm
         for _ in range(ROUNDS):
             for one in VARIANTS:
-                values = latencies(url, hosts[one.name], REQUESTS)
+                values = latencies(url, REQUESTS, host=hosts[one.name])
                 one.medians.append(statistics.median(values))
                 one.tails.append(statistics.quantiles(values, n=100)[98])
         memory = {one.name: sidecars(one) for one in VARIANTS if one.sidecars}
@@ -97,22 +98,6 @@ def status(url: str, host: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def latencies(url: str, host: str, count: int) -> list[float]:
-    """Milliseconds of `count` requests, one after the other on one connection; any answer but 200 is an error."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    out = []
-    for _ in range(count):
-        begin = time.perf_counter()
-        connection.request("GET", "/", headers={"Host": host})
-        response = connection.getresponse()
-        response.read()
-        out.append((time.perf_counter() - begin) * 1e3)
-        if response.status != 200:
-            raise SystemExit(f"{host} answered {response.status}")
-    connection.close()
-    return out
 
 
 def sidecars(one: Variant) -> list[float]:

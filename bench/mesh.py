@@ -54,19 +54,23 @@ def mesh(name: str, *options: str, manifests: dict[str, str] | None = None, fold
         subprocess.run([*MESHTRAIL, "down", "--name", name], check=True, stdout=subprocess.DEVNULL)
 
 
-def latencies(url: str, count: int) -> list[float]:
-    """Milliseconds of `count` requests, one after the other on one connection; any answer but 200 is an error."""
+def latencies(url: str, count: int, *, host: str = "") -> list[float]:
+    """Milliseconds of `count` requests, one after the other on one connection; any answer but 200 is an error.
+
+    `host` is the Host to ask for, that of the URL when empty.
+    """
     parts = urlsplit(url)
+    headers = {"Host": host} if host else {}
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     out = []
     for _ in range(count):
         begin = time.perf_counter()
-        connection.request("GET", parts.path or "/")
+        connection.request("GET", parts.path or "/", headers=headers)
         response = connection.getresponse()
         response.read()
         out.append((time.perf_counter() - begin) * 1e3)
         if response.status != 200:
-            raise SystemExit(f"{url} answered {response.status}")
+            raise SystemExit(f"{host or url} answered {response.status}")
     connection.close()
     return out
 

@@ -43,8 +43,10 @@ def render(root: Path, *, warnings: Warnings | None = None) -> dict[str, str]:
     """
     result: dict[str, str] = {}
     for app in APPLICATIONS.values():
+        base = read(app, root, warnings)
         for name, over in MESHES.items():
-            mesh = build(read(app, root, over, warnings), warnings=warnings)
+            laid = base.overlay(load([shown(root / path) for path in over], warnings=warnings)) if over else base
+            mesh = build(laid, warnings=warnings)
             check(mesh)
             addresses = places.addresses(mesh)
             envoy, env = f"{app.name}/envoy/{name}", f"{app.name}/env/{name}"
@@ -52,18 +54,19 @@ def render(root: Path, *, warnings: Warnings | None = None) -> dict[str, str]:
                 result |= {f"{envoy}/{proxy.name}/{file}": text for file, text in proxy_files(trimmed(proxy)).items()}
             for pod in addresses.pods:
                 values = environment(mesh, pod, addresses) | propagators(mesh, pod)
-                result[f"{env}/{pod.name}.env"] = env_file(values)
+                hidden = secret(mesh, pod)
+                kept = {variable: value for variable, value in values.items() if variable not in hidden}
+                result[f"{env}/{pod.name}.env"] = env_file(kept)
     return result
 
 
-def read(app: Application, root: Path, over: tuple[str, ...], warnings: Warnings | None) -> Manifests:
+def read(app: Application, root: Path, warnings: Warnings | None) -> Manifests:
     """The manifests of an application. The otel form's environment is there in both forms: plain ignores it."""
-    base = load(
+    return load(
         [shown(root / path) for path in app.manifests],
         components=[shown(root / path) for path in app.otel.values()],
         warnings=warnings,
     )
-    return base.overlay(load([shown(root / path) for path in over], warnings=warnings)) if over else base
 
 
 def check(mesh: Mesh) -> None:
@@ -95,6 +98,12 @@ def propagators(mesh: Mesh, pod: Pod) -> dict[str, str]:
     resolved = mesh.tracing_for(mesh.workloads[pod.workload_key], "inbound")
     b3_alone = resolved and resolved.provider.type == "zipkin" and resolved.provider.trace_context == "USE_B3"
     return {"OTEL_PROPAGATORS": B3_FIRST} if b3_alone else {}
+
+
+def secret(mesh: Mesh, pod: Pod) -> set[str]:
+    """The variables that a Secret fills: no file here holds one, a service without it takes what it has for that."""
+    container = mesh.workloads[pod.workload_key].deployment.containers[0]
+    return {one.name for one in container.env if one.key_ref is not None and one.key_ref.kind == "Secret"}
 
 
 def env_file(values: Mapping[str, str]) -> str:

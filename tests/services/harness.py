@@ -1,6 +1,6 @@
 """What the tests of the services share: the real process, a recording upstream, an OTLP receiver.
 
-IMPLEMENTATIONS is the table the contract runs over. A new language is one more line in it.
+IMPLEMENTATIONS is the table the contract runs over. A new service, or a new language of one, is one more row in it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +22,10 @@ from typing import Any, Self
 
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.support.absent import absent
+
+from meshtrail.errors import MeshtrailError
+from meshtrail.local import toolchains
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "services"
@@ -31,46 +35,123 @@ DATABASE_ANSWER = {"message": "Data from database", "records": 42}
 BACKEND_ANSWER = {"message": "Backend response", "database_data": DATABASE_ANSWER, "processed": 84}
 
 
-@dataclass(frozen=True)
+Tree = Mapping[str, tuple[str, str | None]]  # name of a span -> its kind, the name of its parent
+
+
+def url_in(variable: str) -> Callable[[str], dict[str, str]]:
+    """How a service is told of its upstream: one variable with a URL (three-tier)."""
+    return lambda url: {variable: url}
+
+
+def host_and_port_in(*prefixes: str) -> Callable[[str], dict[str, str]]:
+    """How a service is told of its upstream: X_HOSTNAME and X_SERVICE_PORT for each X (Bookinfo)."""
+
+    def environment(url: str) -> dict[str, str]:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        names = {f"{prefix}_HOSTNAME": host for prefix in prefixes}
+        return names | {f"{prefix}_SERVICE_PORT": port for prefix in prefixes}
+
+    return environment
+
+
+@dataclass(frozen=True, eq=False)
 class Implementation:
-    """One service in one language: how each form is started, and what the contract says of it."""
+    """One service in one language: how each form is started, and what the contract says of it.
+
+    A request to `path` makes at most one request to the upstream, which the tests play.
+    """
 
     service: str
     language: str
     path: str
-    answer: dict[str, Any]
+    answer: Any  # of `path`: JSON, or text when it is a str
     upstream: str = ""  # the service that it calls
-    upstream_variable: str = ""
+    upstream_environment: Callable[[str], dict[str, str]] = field(default=lambda url: {}, repr=False)
     upstream_path: str = ""
     upstream_answer: Any = None
+    # Statuses when the upstream fails and when it is late; None where the service has tests of its own for that.
+    failure_status: tuple[int, int] | None = (502, 504)
+    timeout_variable: str = "UPSTREAM_TIMEOUT"  # seconds that the upstream may take; empty where it is fixed
+    own_environment: Mapping[str, str] = field(default_factory=dict)  # what it needs in all tests
+    routing: frozenset[str] = frozenset({"end-user"})  # routing headers that it forwards
+    methods: frozenset[str] = frozenset({"GET"})  # that `path` allows
+    content_type: str = "application/json"
+    route: str = ""  # http.route of its server span, `path` when empty
+    spans: Tree = field(default_factory=dict)  # otel form: what one request makes; the parent of None is the caller's
 
     def command(self, form: str) -> list[str]:
-        return {"python": [sys.executable, "-m", f"{self.service}.{form}"]}[self.language]
+        try:
+            return toolchains.command(ROOT, self.service, self.language, form)
+        except MeshtrailError as error:
+            if "is not on the PATH" in error.message:
+                absent(error.message)
+            raise
 
     def environment(self) -> dict[str, str]:
-        folders = (SERVICES / "common/python", SERVICES / self.service / "python")
-        return {"PYTHONPATH": os.pathsep.join(map(str, folders))} if self.language == "python" else {}
+        return toolchains.environment(ROOT, self.service, self.language) | dict(self.own_environment)
+
+    def upstream_at(self, url: str, timeout: float | None = None) -> dict[str, str]:
+        """The variables that point the service at an upstream, which may take `timeout` seconds."""
+        late = {self.timeout_variable: f"{timeout:g}"} if self.upstream and self.timeout_variable and timeout else {}
+        return self.upstream_environment(url) | late
+
+    def check(self, response: httpx.Response) -> None:
+        """Assert that a response is the answer to `path`."""
+        text = isinstance(self.answer, str)
+        assert (response.status_code, response.text if text else response.json()) == (200, self.answer)
 
     def __str__(self) -> str:
         return f"{self.service}-{self.language}"
 
 
-FRONTEND = Implementation(
-    "frontend",
-    "python",
-    "/",
-    {"message": "Frontend response", "backend_data": BACKEND_ANSWER},
-    "backend",
-    "BACKEND_URL",
-    "/api/data",
-    BACKEND_ANSWER,
+_FRONTEND = Implementation(
+    service="frontend",
+    language="python",
+    path="/",
+    answer={"message": "Frontend response", "backend_data": BACKEND_ANSWER},
+    upstream="backend",
+    upstream_environment=url_in("BACKEND_URL"),
+    upstream_path="/api/data",
+    upstream_answer=BACKEND_ANSWER,
+    spans={"GET /": ("server", None), "GET": ("client", "GET /")},
 )
-BACKEND = Implementation(
-    "backend", "python", "/api/data", BACKEND_ANSWER, "database", "DATABASE_SERVICE_URL", "/query", DATABASE_ANSWER
+_BACKEND = Implementation(
+    service="backend",
+    language="python",
+    path="/api/data",
+    answer=BACKEND_ANSWER,
+    upstream="database",
+    upstream_environment=url_in("DATABASE_SERVICE_URL"),
+    upstream_path="/query",
+    upstream_answer=DATABASE_ANSWER,
+    spans={
+        "GET /api/data": ("server", None),
+        "processBusinessLogic": ("internal", "GET /api/data"),
+        "fetchFromDatabase": ("internal", "processBusinessLogic"),
+        "GET": ("client", "fetchFromDatabase"),
+    },
 )
-DATABASE = Implementation("database", "python", "/query", DATABASE_ANSWER)
-IMPLEMENTATIONS = (FRONTEND, BACKEND, DATABASE)
+_DATABASE = Implementation(
+    service="database",
+    language="python",
+    path="/query",
+    answer=DATABASE_ANSWER,
+    spans={"GET /query": ("server", None), "SELECT records": ("client", "GET /query")},
+)
+IMPLEMENTATIONS = (_FRONTEND, _BACKEND, _DATABASE)
+
+
+def implementation(service: str, language: str = "python") -> Implementation:
+    (found,) = [one for one in IMPLEMENTATIONS if (one.service, one.language) == (service, language)]
+    return found
+
+
+FRONTEND, BACKEND, DATABASE = (implementation(service) for service in ("frontend", "backend", "database"))
 CALLERS = tuple(one for one in IMPLEMENTATIONS if one.upstream)
+# One for each way of serving: FastAPI, Flask, Express, net/http. For what is the same code in all services of a kind.
+KINDS = tuple(
+    one for one in IMPLEMENTATIONS if str(one) in ("frontend-python", "backend-python", "frontend-node", "database-go")
+)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
@@ -107,7 +188,8 @@ class Process:
         except BaseException:
             self.kill()
             raise
-        self.url = f"http://127.0.0.1:{started['port']}"
+        self.port = int(started["port"])
+        self.url = f"http://127.0.0.1:{self.port}"
         self.control = f"http://127.0.0.1:{started.get('control_port')}/propagation"
         self.client = httpx.Client(base_url=self.url, timeout=DEADLINE, trust_env=False)
 
@@ -165,6 +247,15 @@ class Process:
                 self.kill()
         if error is None:
             assert status == 0, self.lines
+
+
+def refused(port: int) -> bool:
+    """Whether nothing listens on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return True
+    return False
 
 
 def run_to_end(implementation: Implementation, form: str, **environment: str) -> subprocess.CompletedProcess[str]:

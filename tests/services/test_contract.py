@@ -9,15 +9,16 @@ from http.server import BaseHTTPRequestHandler
 
 import httpx
 import pytest
-from tests.services.conftest import Setup
-from tests.services.harness import Answer, Process, wait_for
+from tests.services.conftest import UPSTREAM_TIMEOUT, Setup
+from tests.services.harness import CALLERS, Answer, Implementation, Process, wait_for
 
 
 def test_answers_as_agreed(running: Setup) -> None:
     answer = running.process.get()
-    assert (answer.status_code, answer.json()) == (200, running.implementation.answer)
-    assert answer.headers["content-type"] == "application/json"
-    assert list(answer.json()) == list(running.implementation.answer), "the order that the documents show"
+    running.implementation.check(answer)
+    assert answer.headers["content-type"] == running.implementation.content_type
+    if isinstance(running.implementation.answer, dict):
+        assert list(answer.json()) == list(running.implementation.answer), "the order that the documents show"
 
 
 def test_asks_the_agreed_path(calling: Setup) -> None:
@@ -41,7 +42,8 @@ def test_unknown_path_is_json_404(running: Setup, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_wrong_method_is_json_405(running: Setup, method: str) -> None:
-    for path in (running.implementation.path, "/healthz", "/readyz"):
+    own = () if method in running.implementation.methods else (running.implementation.path,)
+    for path in (*own, "/healthz", "/readyz"):
         answer = running.process.client.request(method, path)
         assert (answer.status_code, answer.json()) == (405, {"error": "method not allowed"})
         assert "GET" in answer.headers["allow"]
@@ -82,27 +84,32 @@ def _not_http(handler: BaseHTTPRequestHandler) -> None:
     ],
     ids=["500", "404", "302", "html", "empty", "bytes", "deep", "close", "reset", "cut-short", "not-http"],
 )
-def test_failing_upstream_is_502(calling: Setup, upstream: Answer, text: str) -> None:
-    calling.upstream.answer = upstream
-    answer = calling.process.get()
-    assert answer.status_code == 502
+def test_failing_upstream_is_named(failing: Setup, upstream: Answer, text: str) -> None:
+    assert failing.implementation.failure_status
+    failing.upstream.answer = upstream
+    answer = failing.process.get()
+    assert answer.status_code == failing.implementation.failure_status[0]
     assert answer.json().keys() == {"error"}
-    assert f"upstream {calling.implementation.upstream} " in answer.json()["error"]
+    assert f"upstream {failing.implementation.upstream} " in answer.json()["error"]
     assert text in answer.json()["error"]
-    calling.upstream.answer = calling.upstream.healthy
-    assert calling.process.get().status_code == 200
+    failing.upstream.answer = failing.upstream.healthy
+    assert failing.process.get().status_code == 200
 
 
-def test_upstream_without_answer_is_504(calling: Setup) -> None:
-    calling.upstream.answer = Answer(gate=threading.Event())
-    answer = calling.process.get()
-    assert answer.status_code == 504
-    assert answer.json() == {"error": f"upstream {calling.implementation.upstream} timed out after 1.5 s"}
-    assert calling.upstream.answer.gate is not None
-    calling.upstream.answer.gate.set()
+def test_upstream_without_answer_is_504(failing: Setup) -> None:
+    assert failing.implementation.failure_status
+    failing.upstream.answer = Answer(gate=threading.Event())
+    answer = failing.process.get()
+    assert answer.status_code == failing.implementation.failure_status[1]
+    assert answer.json() == {
+        "error": f"upstream {failing.implementation.upstream} timed out after {UPSTREAM_TIMEOUT} s"
+    }
+    assert failing.upstream.answer.gate is not None
+    failing.upstream.answer.gate.set()
 
 
-def test_dripping_upstream_is_504(calling: Setup) -> None:
+def test_dripping_upstream_is_504(failing: Setup) -> None:
+    assert failing.implementation.failure_status
     done = threading.Event()
 
     def drip(handler: BaseHTTPRequestHandler) -> None:
@@ -110,23 +117,24 @@ def test_dripping_upstream_is_504(calling: Setup) -> None:
         while not done.wait(0.1):
             handler.wfile.write(b" ")
 
-    calling.upstream.answer = Answer(action=drip)
+    failing.upstream.answer = Answer(action=drip)
     try:
-        answer = calling.process.get()
+        answer = failing.process.get()
     finally:
         done.set()
-    assert answer.status_code == 504
+    assert answer.status_code == failing.implementation.failure_status[1]
     assert answer.elapsed.total_seconds() < 6
 
 
-def test_unreachable_upstream_is_502(calling: Setup) -> None:
+@pytest.mark.parametrize("implementation", [one for one in CALLERS if one.failure_status], ids=str)
+def test_unreachable_upstream_is_502(implementation: Implementation) -> None:
+    assert implementation.failure_status
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    environment = {calling.implementation.upstream_variable: f"http://127.0.0.1:{port}"}
-    with Process(calling.implementation, calling.form, **environment) as process:
+    with Process(implementation, "plain", **implementation.upstream_at(f"http://127.0.0.1:{port}")) as process:
         answer = process.get()
-        assert answer.status_code == 502
-        assert answer.json() == {"error": f"upstream {calling.implementation.upstream} failed: cannot connect"}
+        assert answer.status_code == implementation.failure_status[0]
+        assert answer.json() == {"error": f"upstream {implementation.upstream} failed: cannot connect"}
         assert process.get("/readyz").status_code == 200
 
 
@@ -165,8 +173,8 @@ def test_client_that_leaves_costs_nothing(calling: Setup) -> None:
 def test_requests_at_the_same_time(running: Setup) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: running.process.get(), range(200)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert all(answer.json() == running.implementation.answer for answer in answers)
+    for answer in answers:
+        running.implementation.check(answer)
 
 
 def test_large_body_is_survived(running: Setup) -> None:
@@ -218,14 +226,15 @@ def test_log_line_of_a_request(running: Setup) -> None:
     assert ("trace_id" in line) == ("span_id" in line) == (running.form == "otel")
 
 
-def test_log_line_of_a_failure_names_it(calling: Setup) -> None:
-    calling.upstream.answer = Answer(status=503)
-    calling.process.get(headers={"x-request-id": "of-the-failure"})
+def test_log_line_of_a_failure_names_it(failing: Setup) -> None:
+    assert failing.implementation.failure_status
+    failing.upstream.answer = Answer(status=503)
+    failing.process.get(headers={"x-request-id": "of-the-failure"})
     line = wait_for(
-        lambda: [entry for entry in calling.process.logs() if entry.get("request_id") == "of-the-failure"], "the line"
+        lambda: [entry for entry in failing.process.logs() if entry.get("request_id") == "of-the-failure"], "the line"
     )[0]
-    assert (line["level"], line["status"]) == ("error", 502)
-    assert line["error"] == f"upstream {calling.implementation.upstream} failed: answered 503"
+    assert (line["level"], line["status"]) == ("error", failing.implementation.failure_status[0])
+    assert line["error"] == f"upstream {failing.implementation.upstream} failed: answered 503"
 
 
 def test_health_makes_no_log_lines(running: Setup) -> None:

@@ -15,7 +15,7 @@ from prometheus_client import Counter, disable_created_metrics
 from meshtrail_common.bookinfo import service_url
 from meshtrail_common.calls import Upstream
 from meshtrail_common.errors import ServiceError
-from meshtrail_common.parallel import in_background
+from meshtrail_common.parallel import Background
 from productpage.settings import Settings
 
 REVIEWS_ATTEMPTS = 2
@@ -48,6 +48,7 @@ class Upstreams:
         self._details = upstream("details", settings.details_host, settings.details_port)
         self._reviews = upstream("reviews", settings.reviews_host, settings.reviews_port)
         self._ratings = upstream("ratings", settings.ratings_host, settings.ratings_port)
+        self._background = Background()
         self._flood_factor = settings.flood_factor
 
     def details(self, product: int, headers: Headers) -> Result:
@@ -65,8 +66,8 @@ class Upstreams:
 
     def details_and_reviews(self, product: int, headers: Headers) -> tuple[Result, Result]:
         """Ask both at the same time, and reviews as often again as FLOOD_FACTOR says, for nothing but the load."""
-        details = in_background(self.details, product, headers)
-        flood = [in_background(self.reviews, product, headers) for _ in range(self._flood_factor)]
+        details = self._background.start(self.details, product, headers)
+        flood = [self._background.start(self.reviews, product, headers) for _ in range(self._flood_factor)]
         reviews = self.reviews(product, headers)
         for one in flood:
             one.result()

@@ -22,7 +22,7 @@ def test_required(tmp_path: Path) -> None:
         ("frontend", "backend.default.svc.cluster.local", 8080),
         ("backend", DATABASE, 8080),
     )
-    assert needed.gateways == (("istio-ingressgateway", 80),)
+    assert needed.gateways == (("istio-ingressgateway", 8080),)
     assert (needed - numbered(mesh_of(tmp_path))).app == ()
 
 

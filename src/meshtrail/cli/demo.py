@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli import suggest
 from meshtrail.cli.options import DEFAULT_NAME, START_PARAMETERS, start_options
 from meshtrail.cli.program import program
 from meshtrail.cli.progress import load_progress, print_summary
@@ -100,10 +101,11 @@ async def _send(mesh: RunningMesh, requests: int) -> LoadReport:
     from meshtrail.load.plan import plan
     from meshtrail.load.run import run_load
     from meshtrail.load.target import resolve
+    from meshtrail.local.applications import application
 
     wanted = plan(rate=RATE, count=requests)
     with load_progress("Sending requests", wanted) as progress:
-        return await run_load(resolve(f"{mesh.gateway}/"), wanted, progress=progress)
+        return await run_load(resolve(mesh.gateway + application(mesh.application).path), wanted, progress=progress)
 
 
 def _last_request(jaeger: str) -> tuple[Request, ...]:
@@ -123,17 +125,18 @@ def _last_request(jaeger: str) -> tuple[Request, ...]:
 
 
 def _suggest(mesh: RunningMesh) -> None:
-    name = "" if mesh.name == DEFAULT_NAME else f" --name {mesh.name}"
-    call = program()
-    steps = [
-        (f"curl {mesh.gateway}/", "one more request"),
-        (f"{call} trace{name}", "its trace"),
-        (f"{call} propagation backend none{name}", "backend forgets the headers: the next trace breaks"),
-        (f"{call} propagation backend all{name}", "and is whole again"),
-        (f"{call} status{name}", "processes and addresses; any Jaeger UI can read " + mesh.jaeger),
-    ]
-    width = max(len(step) for step, _ in steps)
+    from meshtrail.local.applications import application
+
+    def call(words: str) -> str:
+        return f"{program()} {words}" + ("" if mesh.name == DEFAULT_NAME else f" --name {mesh.name}")
+
     click.echo("\nIn another terminal:")
-    for step, what in steps:
-        click.echo(f"  {step:{width}}  {what}")
+    suggest.show(
+        [
+            *suggest.steps(
+                application(mesh.application), curl="curl", address=mesh.gateway, call=call, apply=call("apply -k")
+            ),
+            (call("status"), "processes and addresses; any Jaeger UI can read " + mesh.jaeger),
+        ]
+    )
     click.echo("Edits of the manifests in k8s/ and istio/ go live at once. Ctrl-C ends the demo.")

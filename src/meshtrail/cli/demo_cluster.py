@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli import suggest
 from meshtrail.cli.load import cluster_target
 from meshtrail.cli.program import program
 from meshtrail.cli.progress import load_progress, print_summary
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from meshtrail.cluster.session import Session, Where
     from meshtrail.load.report import LoadReport
     from meshtrail.load.target import Target
+    from meshtrail.local.applications import Application
     from meshtrail.model.request import Request
 
 RATE = 20.0
@@ -36,7 +38,7 @@ def demo(where: Where, *, once: bool, requests: int) -> int:
     with cluster(where) as session:
         _check(session)
         # A mark in the query tells our requests from those of others.
-        target = cluster_target(session, path=f"/?demo={secrets.token_hex(8)}")
+        target = cluster_target(session, path=f"{session.application.path}?demo={secrets.token_hex(8)}")
         jaeger = session.jaeger()
         click.echo(f"Jaeger {jaeger.url} ({jaeger.service}, {jaeger.via})", err=True)
         report = asyncio.run(_send(target, requests))
@@ -54,7 +56,7 @@ def demo(where: Where, *, once: bool, requests: int) -> int:
         complete = report.ok and report.answered == requests and request is not None and request.complete
         if once:
             return 0 if complete else 1
-        _suggest(where, target, jaeger)
+        _suggest(where, session.application, target, jaeger)
         _stay()
     return 0
 
@@ -103,22 +105,25 @@ def _trace(session: Session, jaeger: Reached, target: Target) -> Request | None:
     return found[0] if found else None
 
 
-def _suggest(where: Where, target: Target, jaeger: Reached) -> None:
+def _suggest(where: Where, app: Application, target: Target, jaeger: Reached) -> None:
     address = f"http://{target.host}" + (f":{target.port}" if target.port != 80 else "")
     # The authority is the address itself, unless the route wants another host.
     host = f" -H 'Host: {target.authority}'" if target.authority not in address else ""
-    steps = [
-        (f"curl{host} {address}/", "one more request"),
-        (_call(where, "trace"), "its trace"),
-        (_call(where, "propagation backend none"), "backend forgets the headers: the next trace breaks"),
-        (_call(where, "propagation backend all"), "and is whole again"),
-        (_call(where, "preflight"), "what the cluster has, and lacks"),
-        (f"open {jaeger.url}", "Jaeger's own pages"),
-    ]
-    width = max(len(step) for step, _ in steps)
+    kubectl = "kubectl" + (f" --context {where.context}" if where.context else "")
     click.echo("\nIn another terminal:")
-    for step, what in steps:
-        click.echo(f"  {step:{width}}  {what}")
+    suggest.show(
+        [
+            *suggest.steps(
+                app,
+                curl=f"curl{host}",
+                address=address,
+                call=lambda words: _call(where, words),
+                apply=f"{kubectl} apply -k",
+            ),
+            (_call(where, "preflight"), "what the cluster has, and lacks"),
+            (f"open {jaeger.url}", "Jaeger's own pages"),
+        ]
+    )
     click.echo("Ctrl-C ends the demo, and the port-forwards if there are any.")
 
 

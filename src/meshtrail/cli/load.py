@@ -66,7 +66,9 @@ def _latin(text: str) -> bool:
 
 @click.command(epilog=EPILOG)
 @click.option("--url", metavar="URL", help="Where to send, e.g. http://127.0.0.1:8080; default: the mesh's gateway.")
-@click.option("--path", metavar="PATH", help="Path of the request; default: the one in the URL, else /.")
+@click.option(
+    "--path", metavar="PATH", help="Path of the request; default: the one in the URL, else the application's."
+)
 @click.option(
     "--rate",
     default=f"{DEFAULT_RATE:g}",
@@ -130,7 +132,7 @@ def command(
         timeout_s=timeout_s,
     )
     if where is None:
-        target = resolve(_gateway(name) if url is None else url, path=path, allow_remote=allow_remote)
+        target = resolve(_entry(name) if url is None else url, path=path, allow_remote=allow_remote)
         report = _run(target, wanted, headers)
     else:
         with cluster(where) as session:
@@ -155,16 +157,19 @@ def cluster_target(session: Session, *, path: str | None = None) -> Target:
     host = f", Host {gateway.host}" if gateway.host else ""
     click.echo(f"gateway {reached.url} ({reached.service}, {reached.via}{host})", err=True)
     # Found through the user's own credentials for the cluster, so it is the user's to load.
-    target = resolve(f"{reached.url}/", path=path, allow_remote=True)
+    target = resolve(reached.url + session.application.path, path=path, allow_remote=True)
     return dataclasses.replace(target, authority=gateway.host) if gateway.host else target
 
 
-def _gateway(name: str) -> str:
+def _entry(name: str) -> str:
+    """What to ask of a running mesh: its gateway's address, and the path of its application."""
     from meshtrail.errors import MeshtrailError
     from meshtrail.local import state
+    from meshtrail.local.applications import application
 
     try:
-        return state.load(name).gateway
+        mesh = state.load(name)
+        return mesh.gateway + application(mesh.application).path
     except MeshtrailError as error:
         # Not 1, which says that a request failed.
         raise MeshtrailError(error.message, mend=f"{error.mend}, or name a target with --url URL") from error

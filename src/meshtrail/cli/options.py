@@ -20,6 +20,7 @@ DEFAULT_NAME = "default"
 START_PARAMETERS = (
     "application",
     "form",
+    "lang",
     "files",
     "ports",
     "gateway_port",
@@ -50,6 +51,10 @@ def start_options(command: Command) -> Command:
             "--form", multiple=True, metavar="[SERVICE=]FORM", help="plain (default) or otel, for all or one service."
         ),
         click.option(
+            "--lang", multiple=True, metavar="[SERVICE=]LANGUAGE",
+            help="python (default), node, go, or polyglot: each service in another one where there is one.",
+        ),
+        click.option(
             "-f", "--filename", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
             help="Manifest file or folder to lay over the application; watched.",
         ),
@@ -75,6 +80,7 @@ def start_options(command: Command) -> Command:
     def wrapped(
         application: str,
         form: tuple[str, ...],
+        lang: tuple[str, ...],
         files: tuple[Path, ...],
         ports: str | None,
         gateway_port: int | None,
@@ -94,6 +100,7 @@ def start_options(command: Command) -> Command:
             MeshOptions.of,
             application_name=application,
             form=form,
+            lang=lang,
             files=files,
             auto_ports=ports == "auto",
             ports={

@@ -41,14 +41,12 @@ def _local(service: str | None, mode: str | None, name: str) -> dict[str, str]:
     if service is not None and mode is not None:
         found = control.call(mesh, "PUT", f"/propagation/{quote(service, safe='')}", {"mode": mode})["services"]
         return found
-    found = control.call(mesh, "GET", "/propagation")["services"]
-    if service is None:
-        return found
-    if service not in found:
-        raise MeshtrailError(
-            f"no service '{service}' with a propagation switch", mend=f"there are: {', '.join(found) or 'none'}"
-        )
-    return {service: found[service]}
+    found = control.call(mesh, "GET", f"/propagation/{quote(service, safe='')}" if service else "/propagation")[
+        "services"
+    ]
+    if service is not None and not found:
+        raise MeshtrailError(f"{service} has no propagation switch", mend="see `meshtrail propagation`")
+    return found
 
 
 def _on_cluster(service: str | None, mode: str | None, where: Where) -> dict[str, str]:

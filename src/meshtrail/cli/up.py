@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @start_options
 @click.option("-d", "--detach", is_flag=True, help="Return when it is ready; end it with `meshtrail down`.")
 def command(options: Callable[[], MeshOptions], detach: bool) -> None:
-    """Start an application on a local mesh of real Envoy sidecars.
+    """Start an application on a local mesh of real Envoy sidecars: three-tier, bookinfo or helloworld.
 
     Reads k8s/ and istio/ of the repository, starts one Envoy for each sidecar and one for the ingress gateway, the
     services and the trace store, all on 127.0.0.1. Edits of the manifests go live at once. Ctrl-C ends it.
@@ -41,6 +41,9 @@ def command(options: Callable[[], MeshOptions], detach: bool) -> None:
 
 
 def show(mesh: RunningMesh, *, detached: bool) -> None:
+    from meshtrail.local.applications import application
+
+    app = application(mesh.application)
     name = "" if mesh.name == DEFAULT_NAME else f" --name {mesh.name}"
     for warning in mesh.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -50,7 +53,8 @@ def show(mesh: RunningMesh, *, detached: bool) -> None:
     click.echo(f"  OTLP       {mesh.otlp_grpc} (gRPC), {mesh.otlp_http} (HTTP)")
     click.echo(f"  Zipkin     {mesh.zipkin}/api/v2/spans")
     click.echo("Next:")
-    click.echo(f"  curl {mesh.gateway}/")
+    click.echo(f"  curl {mesh.gateway}{app.path}")
     click.echo(f"  {program()} trace{name}")
-    click.echo(f"  {program()} propagation backend none{name}")
+    if app.breaks:
+        click.echo(f"  {program()} propagation {app.breaks} none{name}")
     click.echo(f"  {program()} down{name}" if detached else "  Ctrl-C ends it; edits of the manifests go live at once.")

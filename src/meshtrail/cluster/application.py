@@ -10,13 +10,13 @@ from meshtrail.cluster import objects
 from meshtrail.cluster.kubectl import ClusterError, Kubectl
 from meshtrail.cluster.objects import Object, dig
 from meshtrail.cluster.snapshot import GATEWAY_API, Snapshot
+from meshtrail.local.applications import APPLICATIONS, DEFAULT_APPLICATION, Application
 
 DEFAULT_NAMESPACE = "meshtrail"
-APPLICATIONS = ("three-tier",)
 PART_OF = "app.kubernetes.io/part-of"
 SIDECAR = "istio-proxy"
 CONTROL_PORT = 8090
-DEPLOY = "skaffold run, or kubectl apply -k k8s/overlays/dev"
+DEPLOY = f"skaffold run, or kubectl apply -k {', or '.join(app.overlay for app in APPLICATIONS.values())}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,12 @@ def image_tag(image: str) -> str:
 def has_switch(container: Object) -> bool:
     """Whether the container listens on its control port (k8s/components/propagation-control)."""
     return objects.environment(container).get("PROPAGATION_CONTROL") == "on"
+
+
+def deployed(snapshot: Snapshot) -> Application:
+    """The application of the namespace, as its workloads are labelled; of workloads of others, the default's ways."""
+    named = {objects.labels(one).get(PART_OF) for one in workloads(snapshot)}
+    return next((app for name, app in APPLICATIONS.items() if name in named), APPLICATIONS[DEFAULT_APPLICATION])
 
 
 def require(kubectl: Kubectl, snapshot: Snapshot) -> None:

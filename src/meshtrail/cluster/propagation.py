@@ -81,7 +81,7 @@ def _switchable(session: Session, known: Mapping[str, tuple[PodStatus, ...]], se
 
 
 def _how_to() -> str:
-    return "add the component k8s/components/propagation-control to the overlay; k8s/overlays/dev has it"
+    return "add the component k8s/components/propagation-control to the overlay; the overlays of development have it"
 
 
 def _open(session: Session, meant: Iterable[PodStatus]) -> dict[str, Forward]:

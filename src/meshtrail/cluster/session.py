@@ -19,6 +19,7 @@ from meshtrail.cluster.objects import Object
 from meshtrail.cluster.reach import Candidate, Reached, direct_addresses, first_answering
 from meshtrail.cluster.routes import Entrance, entrance
 from meshtrail.cluster.snapshot import Snapshot, fetch
+from meshtrail.local.applications import Application
 
 PORT_FORWARD = "port-forward"
 PROBE_WITHIN_S = 1.5
@@ -53,6 +54,11 @@ class Session:
         self.kubectl = kubectl
         self.snapshot = snapshot
         self.forwards = Forwards(kubectl)
+
+    @property
+    def application(self) -> Application:
+        """The application of the namespace."""
+        return application.deployed(self.snapshot)
 
     def gateway(self) -> Gateway:
         """Raises ClusterError when there is no way in, or it does not answer."""

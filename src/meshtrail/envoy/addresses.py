@@ -55,7 +55,7 @@ def required(mesh: Mesh) -> Required:
         app=tuple(app),
         inbound=tuple(inbound),
         outbound=tuple(outbound),
-        gateways=tuple((gateway.name, listener.port) for gateway in mesh.gateways for listener in gateway.listeners),
+        gateways=tuple((gateway.name, listener.target) for gateway in mesh.gateways for listener in gateway.listeners),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from meshtrail.envoy.places import Addresses, Endpoint, Pod, targets
 from meshtrail.mesh import Mesh, Reference, Workload
-from meshtrail.mesh.environment import resolve
+from meshtrail.mesh.environment import DOMAIN, pair_of, resolve
 
 LOOPBACK = "127.0.0.1"
 CONTROL_PORT = 8090
@@ -17,9 +19,14 @@ def environment(mesh: Mesh, pod: Pod, addresses: Addresses) -> dict[str, str]:
     values, _ = resolve(workload.deployment, pod.name, mesh.config_maps)
     values["HOSTNAME"] = pod.name
     values["HOST"] = LOOPBACK
+    values |= _whole_hosts(values)
     for reference in workload.references:
         endpoint = _target(mesh, workload, pod, reference, addresses)
-        if endpoint is not None:
+        if endpoint is None:
+            continue
+        if reference.port_variable:
+            values |= {reference.variable: endpoint.host, reference.port_variable: str(endpoint.port)}
+        else:
             values[reference.variable] = f"{reference.prefix}{endpoint}{reference.suffix}"
     served = [port for port in workload.ports if port != CONTROL_PORT]
     if served:
@@ -27,6 +34,14 @@ def environment(mesh: Mesh, pod: Pod, addresses: Addresses) -> dict[str, str]:
     if CONTROL_PORT in workload.ports:
         values |= _listening("CONTROL_", addresses.app[(pod.name, CONTROL_PORT)])
     return values
+
+
+def _whole_hosts(values: Mapping[str, str]) -> dict[str, str]:
+    """What comes behind the hosts of all pairs is written into each, because an address has nothing behind it."""
+    if not values.get(DOMAIN):
+        return {}
+    pairs = {variable: pair[0] for variable in values if (pair := pair_of(variable, values))}
+    return {**pairs, DOMAIN: ""} if pairs else {}
 
 
 def _listening(prefix: str, endpoint: Endpoint) -> dict[str, str]:

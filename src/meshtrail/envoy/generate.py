@@ -50,7 +50,7 @@ def _gateway(
             port=listener.target,
         )
         tables[table["name"]] = table
-        endpoint = addresses.gateways[(gateway.name, listener.port)]
+        endpoint = addresses.gateways[(gateway.name, listener.target)]
         built.append(listeners.gateway(mesh, gateway, listener, endpoint, routes=table["name"], folder=folder))
     node_id = f"router~127.0.0.1~{gateway.name}.{gateway.namespace}~{gateway.namespace}.{names.DOMAIN}"
     return ProxyConfig(

@@ -36,7 +36,7 @@ class Pod:
 class Addresses:
     """Where each listens. `app`: (pod, container port), the process itself. `inbound`: (pod, container port), its
     sidecar. `outbound`: (pod, service, service port), the sidecar's listener for calls to that service.
-    `gateways`: (gateway, server port). `store`: otlp_grpc, otlp_http, zipkin.
+    `gateways`: (gateway, port that its proxy binds on a cluster). `store`: otlp_grpc, otlp_http, zipkin.
     """
 
     pods: tuple[Pod, ...]

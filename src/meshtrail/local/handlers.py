@@ -12,6 +12,7 @@ from meshtrail.local import objects
 from meshtrail.local.control import Handler
 from meshtrail.local.rollout import new_listeners
 from meshtrail.local.sources import Source, read_sent, read_source
+from meshtrail.local.switch import pods_of
 from meshtrail.local.watch import Watcher, settle
 from meshtrail.manifests import Manifests
 
@@ -78,7 +79,8 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
 
     async def propagation(rest: list[str], body: Any) -> Any:
         assert mesh.current is not None
-        return {"services": await mesh.switch.show(mesh.current.pods)}
+        pods = mesh.current.pods
+        return {"services": await mesh.switch.show(pods_of(rest[0], pods) if rest else pods)}
 
     async def set_propagation(rest: list[str], body: Any) -> Any:
         async with mesh.changing:

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from meshtrail.errors import MeshtrailError
-from meshtrail.local.applications import DEFAULT_APPLICATION, application, find_repository, is_repository, parse_forms
+from meshtrail.local.applications import (
+    DEFAULT_APPLICATION,
+    application,
+    find_repository,
+    is_repository,
+    parse_forms,
+    parse_languages,
+)
 from meshtrail.local.ports import FixedPort
 from meshtrail.local.state import DEFAULT_NAME
 
@@ -27,12 +34,13 @@ WELL_KNOWN: Mapping[str, tuple[str, str, int]] = {
 class MeshOptions:
     """`ports` holds those that stay fixed, by the names in WELL_KNOWN; the others are chosen. Paths are absolute.
 
-    `form` is what `--form` takes, one entry each. Make one with `MeshOptions.of`, which checks.
+    `form` and `lang` are what `--form` and `--lang` take, one entry each. Make one with `MeshOptions.of`, which checks.
     """
 
     root: str
     application: str = DEFAULT_APPLICATION
     form: tuple[str, ...] = ()
+    lang: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     name: str = DEFAULT_NAME
@@ -45,6 +53,7 @@ class MeshOptions:
         *,
         application_name: str = DEFAULT_APPLICATION,
         form: Sequence[str] = (),
+        lang: Sequence[str] = (),
         files: Sequence[Path] = (),
         auto_ports: bool = False,
         ports: Mapping[str, int | None] | None = None,
@@ -53,8 +62,10 @@ class MeshOptions:
         lenient: bool = False,
         root: Path | None = None,
     ) -> Self:
-        """Raises MeshtrailError for an unknown application, form or service, or a file or folder that is not there."""
-        parse_forms(application(application_name), form)
+        """Raises MeshtrailError for an unknown application, form, language or service, or a file not there."""
+        app = application(application_name)
+        parse_forms(app, form)
+        parse_languages(app, lang)
         for file in files:
             if not file.exists():
                 raise MeshtrailError(f"-f {file}: no such file or folder")
@@ -66,6 +77,7 @@ class MeshOptions:
             root=str((root or find_repository()).absolute()),
             application=application_name,
             form=tuple(form),
+            lang=tuple(lang),
             files=tuple(str(file.absolute()) for file in files),
             ports=fixed,
             name=name,
@@ -82,4 +94,4 @@ class MeshOptions:
     @classmethod
     def from_json(cls, text: str) -> Self:
         data = json.loads(text)
-        return cls(**{**data, "form": tuple(data["form"]), "files": tuple(data["files"])})
+        return cls(**{**data, **{name: tuple(data[name]) for name in ("form", "lang", "files")}})

@@ -1,7 +1,8 @@
 """From a container to a process on this machine: image to program, volumes to folders.
 
-`meshtrail/<service>-<language>[-otel]` is the service of that name in the repository; `python:*` with a command that
-starts Python runs with this interpreter. Paths below a mount are replaced by the folder that plays the volume.
+`meshtrail/<service>-<language>[-otel]` is the service of that name in the repository, built first if need be;
+`python:*` with a command that starts Python runs with this interpreter. Paths below a mount are replaced by the folder
+that plays the volume.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from meshtrail.errors import ManifestError, Problem
+from meshtrail.local import toolchains
 from meshtrail.local.process import Program
 from meshtrail.manifests.kinds import ConfigMap, Container, Deployment
 
@@ -44,7 +46,8 @@ def service_program(
 ) -> Program:
     """The program of a Deployment's container; `environment` is the container's own, `folder` the pod's.
 
-    Raises ManifestError for an image that is not known here or a volume whose source is missing.
+    Raises ManifestError for an image that is not known here or a volume whose source is missing, MeshtrailError when
+    what the image's language needs is not installed, or its program does not build.
     """
     container = deployment.containers[0]
     mounts = _mounts(deployment, container, config_maps, folder)
@@ -56,9 +59,13 @@ def service_program(
     arguments = [replace_paths(part, mounts) for part in container.args]
     own = OWN_IMAGE.fullmatch(container.image)
     if own is not None:
-        module, search = _own_service(deployment, container.image, own, root)
-        env["PYTHONPATH"] = os.pathsep.join(search)
-        start = _python(deployment, command) if command else [sys.executable, "-P", "-u", "-m", module]
+        language, form = own["language"], "otel" if own["otel"] else "plain"
+        known = toolchains.Implementation(own["service"], language, form)
+        if known not in toolchains.implementations(root):
+            raise _no_program(deployment, container.image, root)
+        env |= toolchains.environment(root, known.service, language)
+        # A command of the manifest's own starts this interpreter, whatever the image is for.
+        start = _python(deployment, command) if command else toolchains.command(root, known.service, language, form)
     elif PYTHON_IMAGE.fullmatch(container.image):
         start = _python(deployment, command)
     else:
@@ -133,23 +140,14 @@ def _source(
     return found
 
 
-def _own_service(deployment: Deployment, image: str, own: re.Match[str], root: Path) -> tuple[str, list[str]]:
-    service, form = own["service"], "otel" if own["otel"] else "plain"
-    folder = root / "services" / service / own["language"]
-    package = service.replace("-", "_")
-    if own["language"] != "python" or not (folder / package / f"{form}.py").is_file():
-        available = sorted(
-            f"meshtrail/{path.parents[2].name}-python{'-otel' if path.stem == 'otel' else ''}"
-            for path in (root / "services").glob("*/python/*/*.py")
-            if path.stem in ("plain", "otel")
-        )
-        raise _refused(
-            deployment,
-            IMAGE_FIELD,
-            f"the local mesh has no program for the image '{image}'",
-            f"take one of: {', '.join(available) or 'none found in services/'}",
-        )
-    return f"{package}.{form}", [str(root / "services" / "common" / "python"), str(folder)]
+def _no_program(deployment: Deployment, image: str, root: Path) -> ManifestError:
+    available = sorted(one.image for one in toolchains.implementations(root))
+    return _refused(
+        deployment,
+        IMAGE_FIELD,
+        f"the local mesh has no program for the image '{image}'",
+        f"take one of: {', '.join(available) or 'none found in services/'}",
+    )
 
 
 def _python(deployment: Deployment, command: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meshtrail.errors import ManifestError, Problem, Warnings
-from meshtrail.local.applications import application, parse_forms
+from meshtrail.local.applications import application, parse_forms, parse_languages
 from meshtrail.local.objects import main_namespace
 from meshtrail.local.options import MeshOptions
 from meshtrail.manifests import Manifests, load
@@ -17,7 +17,7 @@ from meshtrail.manifests import Manifests, load
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the watched files say: `application` in the wanted forms, `manifests` with each `-f` laid over it."""
+    """What the watched files say: `application` in the wanted forms and languages, `manifests` with `-f` over it."""
 
     application: Manifests
     manifests: Manifests
@@ -27,10 +27,10 @@ def read_source(options: MeshOptions, warnings: Warnings) -> Source:
     """Reads everything anew. Raises ManifestError with all problems of the application, else of the `-f`."""
     app = application(options.application)
     root = Path(options.root)
-    forms = parse_forms(app, options.form)
+    components = app.components(parse_forms(app, options.form), parse_languages(app, options.lang))
     base = load(
         [shown(root / path) for path in app.manifests],
-        components=[shown(root / app.otel[service]) for service, form in forms.items() if form == "otel"],
+        components=[shown(root / path) for path in components],
         lenient=options.lenient,
         warnings=warnings,
     )

@@ -90,9 +90,13 @@ class Switch:
 
 
 def pods_of(service: str, pods: Mapping[str, DesiredPod]) -> dict[str, DesiredPod]:
-    """The pods of a service, by the name of its Deployment or of one pod. Raises MeshtrailError naming the choices."""
-    found = {name: pod for name, pod in pods.items() if service in (name, pod.pod.workload_key[1])}
+    """The pods of a service: by its label `app`, so with every version, else by a Deployment's name or one pod's.
+
+    Raises MeshtrailError naming the choices.
+    """
+    by_app = {name: pod for name, pod in pods.items() if pod.deployment.labels.get("app") == service}
+    found = by_app or {name: pod for name, pod in pods.items() if service in (name, pod.pod.workload_key[1])}
     if not found:
-        choices = dict.fromkeys(pod.pod.workload_key[1] for pod in pods.values())
+        choices = dict.fromkeys(pod.deployment.labels.get("app", pod.pod.workload_key[1]) for pod in pods.values())
         raise MeshtrailError(f"no service '{service}' in this mesh", mend=f"its services: {', '.join(choices)}")
     return found

@@ -23,6 +23,8 @@ ADDRESS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# A host and its port in two variables, and what comes behind the hosts of all such pairs: Bookinfo's convention.
+HOST_SUFFIX, PORT_SUFFIX, DOMAIN = "_HOSTNAME", "_SERVICE_PORT", "SERVICES_DOMAIN"
 EXPANSION = re.compile(r"\$(\$|\((?P<name>[A-Za-z_][A-Za-z0-9_.-]*)\))")
 LABEL_FIELD = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
@@ -107,10 +109,25 @@ def pod_field(deployment: kinds.Deployment, pod: str, path: str) -> str | None:
 def references(
     values: Mapping[str, str], namespace: str, services: Mapping[str, MeshService]
 ) -> tuple[list[Reference], list[Unresolved]]:
-    """The services that `values` name: a URL, or `host:port`. A bare word is never taken for a host."""
+    """The services that `values` name: a URL, `host:port`, or a pair of variables `X_HOSTNAME` and `X_SERVICE_PORT`.
+
+    A bare word is never taken for a host elsewhere.
+    """
     found: list[Reference] = []
     problems: list[Unresolved] = []
     for variable, value in values.items():
+        if (pair := pair_of(variable, values)) is not None:
+            host, port_variable = pair
+            service = _lookup(host, namespace, services)
+            number = values[port_variable]
+            if service is None:
+                continue
+            if service.port(int(number)) is None:
+                problems.append(_no_port(port_variable, number, int(number), service))
+                continue
+            authority = f"{host}:{number}"
+            found.append(Reference(variable, "", authority, "", service.fqdn, int(number), port_variable))
+            continue
         match = ADDRESS.fullmatch(value.strip())
         if match is None or not (match["scheme"] or match["port"]):
             continue
@@ -126,13 +143,29 @@ def references(
             )
             continue
         if service.port(port) is None:
-            known = ", ".join(str(entry.number) for entry in service.ports)
-            message = f"{value!r} names port {port}, and Service {service.namespace}/{service.name} has {known}"
-            problems.append(Unresolved(variable, message, "name a port of the Service, or add this one to it"))
+            problems.append(_no_port(variable, value, port, service))
             continue
         authority = f"{host}:{match['port']}" if match["port"] else host
         found.append(Reference(variable, match["prefix"], authority, match["suffix"], service.fqdn, port))
     return found, problems
+
+
+def pair_of(variable: str, values: Mapping[str, str]) -> tuple[str, str] | None:
+    """The host that `X_HOSTNAME` means, with what comes behind all of them, and the name of its port's variable."""
+    name = variable.removesuffix(HOST_SUFFIX)
+    port_variable = name + PORT_SUFFIX
+    number = values.get(port_variable, "")
+    # A port that is none is for the service to refuse.
+    if name in ("", variable) or not values[variable] or not (number.isascii() and number.isdigit()) or len(number) > 5:
+        return None
+    domain = values.get(DOMAIN, "")
+    return (f"{values[variable]}.{domain}" if domain else values[variable]), port_variable
+
+
+def _no_port(variable: str, value: str, port: int, service: MeshService) -> Unresolved:
+    known = ", ".join(str(entry.number) for entry in service.ports)
+    message = f"{value!r} names port {port}, and Service {service.namespace}/{service.name} has {known}"
+    return Unresolved(variable, message, "name a port of the Service, or add this one to it")
 
 
 def _lookup(host: str, namespace: str, services: Mapping[str, MeshService]) -> MeshService | None:

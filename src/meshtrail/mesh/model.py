@@ -31,7 +31,8 @@ class InboundPort:
 class Reference:
     """An environment variable that names a service: its value is `prefix + authority + suffix`.
 
-    `authority` is as written (`backend:8080`), `port` the number meant (the scheme's own when none is written).
+    `authority` is as written (`backend:8080`), `port` the number meant (the scheme's own when none is written). With
+    `port_variable` two variables name it together: `variable` holds the host alone, and this one the port.
     """
 
     variable: str
@@ -40,6 +41,7 @@ class Reference:
     suffix: str
     fqdn: str
     port: int
+    port_variable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

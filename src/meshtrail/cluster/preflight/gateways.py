@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from meshtrail.cluster import objects
+from meshtrail.cluster.application import deployed
 from meshtrail.cluster.objects import Object, dig
 from meshtrail.cluster.preflight.findings import Finding, fail, listed, ok, warn
 from meshtrail.cluster.routes import (
@@ -17,7 +18,6 @@ from meshtrail.cluster.routes import (
 )
 from meshtrail.cluster.snapshot import ISTIO, ROOT, Snapshot
 
-APPLY_ROUTES = "kubectl apply -k k8s/overlays/dev brings them (istio/three-tier)"
 INSTALL = "istioctl install -f istio/install/demo.yaml brings one"
 INGRESS = {"istio": "ingressgateway"}
 
@@ -26,8 +26,13 @@ def gateway(snapshot: Snapshot) -> list[Finding]:
     """A route of the namespace hangs on a gateway whose proxy runs and has a port for it."""
     known = [route for route in routes(snapshot) if route.gateways]
     if not known:
+        app = deployed(snapshot)
         return [
-            fail("gateway", f"no route of namespace {snapshot.namespace} hangs on a gateway: no way in", APPLY_ROUTES)
+            fail(
+                "gateway",
+                f"no route of namespace {snapshot.namespace} hangs on a gateway: no way in",
+                f"kubectl apply -k {app.overlay} brings them (istio/{app.name})",
+            )
         ]
     findings = [
         finding

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from meshtrail.cluster import objects
 from meshtrail.cluster.application import (
+    DEPLOY,
     SIDECAR,
     image_tag,
     pod_status,
@@ -31,7 +32,7 @@ def namespace(snapshot: Snapshot) -> list[Finding]:
     if found is None:
         if "namespaces" in snapshot.forbidden:
             return [warn("injection", f"may not look at namespace {place}", f"kubectl get namespace {place}")]
-        return [fail("injection", f"no namespace {place}", "skaffold run, or kubectl apply -k k8s/overlays/dev")]
+        return [fail("injection", f"no namespace {place}", DEPLOY)]
     return [_labelled(snapshot, found)]
 
 
@@ -100,7 +101,7 @@ def application(snapshot: Snapshot) -> list[Finding]:
             fail(
                 "application",
                 f"no Deployment in namespace {place}",
-                "skaffold run, or kubectl apply -k k8s/overlays/dev; another namespace: --namespace NAME",
+                f"{DEPLOY}; another namespace: --namespace NAME",
             )
         ]
     findings = []

@@ -1,0 +1,3 @@
+"""The helloworld service."""
+
+from meshtrail_common import environment as environment

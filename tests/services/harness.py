@@ -14,7 +14,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +24,10 @@ import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from tests.support.absent import absent
 
+from helloworld.app import PROCESSOR, SYSTEM
 from meshtrail.errors import MeshtrailError
 from meshtrail.local import toolchains
+from reviews.app import TEXTS
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ROOT / "services"
@@ -71,6 +73,7 @@ class Implementation:
     upstream_answer: Any = None
     # Statuses when the upstream fails and when it is late; None where the service has tests of its own for that.
     failure_status: tuple[int, int] | None = (502, 504)
+    passes_errors: bool = False  # a status from 400 on is the upstream's own
     timeout_variable: str = "UPSTREAM_TIMEOUT"  # seconds that the upstream may take; empty where it is fixed
     own_environment: Mapping[str, str] = field(default_factory=dict)  # what it needs in all tests
     routing: frozenset[str] = frozenset({"end-user"})  # routing headers that it forwards
@@ -94,6 +97,11 @@ class Implementation:
         """The variables that point the service at an upstream, which may take `timeout` seconds."""
         late = {self.timeout_variable: f"{timeout:g}"} if self.upstream and self.timeout_variable and timeout else {}
         return self.upstream_environment(url) | late
+
+    def failed_with(self, status: int = 0) -> int:
+        """The status of an answer when the upstream's is `status`, or when there is none."""
+        assert self.failure_status
+        return status if self.passes_errors and status >= 400 else self.failure_status[0]
 
     def check(self, response: httpx.Response) -> None:
         """Assert that a response is the answer to `path`."""
@@ -138,7 +146,144 @@ _DATABASE = Implementation(
     answer=DATABASE_ANSWER,
     spans={"GET /query": ("server", None), "SELECT records": ("client", "GET /query")},
 )
-IMPLEMENTATIONS = (_FRONTEND, _BACKEND, _DATABASE)
+DETAILS_ANSWER = {
+    "id": 0,
+    "author": "William Shakespeare",
+    "year": 1595,
+    "type": "paperback",
+    "pages": 200,
+    "publisher": "PublisherA",
+    "language": "English",
+    "ISBN-10": "1234567890",
+    "ISBN-13": "123-1234567890",
+}
+# Its API, which asks one upstream; tests/services/bookinfo has the page.
+_PRODUCTPAGE = Implementation(
+    service="productpage",
+    language="python",
+    path="/api/v1/products/0",
+    answer=DETAILS_ANSWER,
+    upstream="details",
+    upstream_environment=host_and_port_in("DETAILS"),
+    upstream_path="/details/0",
+    upstream_answer=DETAILS_ANSWER,
+    failure_status=(500, 500),
+    passes_errors=True,
+    # Not end-user: productpage itself says who is signed in.
+    routing=frozenset({"user-agent", "cookie", "authorization", "jwt"}),
+    route="/api/v1/products/<number>",
+    spans={
+        "GET /api/v1/products/<number>": ("server", None),
+        "GET": ("client", "GET /api/v1/products/<number>"),
+    },
+)
+_RATINGS_ANSWER = {"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}}
+# Its book from the service outside, so that it has an upstream; tests/services/bookinfo has the one that it knows.
+_DETAILS = Implementation(
+    service="details",
+    language="python",
+    path="/details/0",
+    answer={
+        "id": 0,
+        "author": "W. Shakespeare",
+        "year": 2002,
+        "type": "paperback",
+        "pages": 64,
+        "publisher": "Dover",
+        "language": "English",
+        "ISBN-10": "0486424618",
+        "ISBN-13": "9780486424613",
+    },
+    upstream="books",
+    upstream_environment=url_in("BOOK_SERVICE_URL"),
+    upstream_path="/books/v1/volumes?q=isbn:0486424618",
+    upstream_answer={
+        "items": [
+            {
+                "volumeInfo": {
+                    "authors": ["W. Shakespeare"],
+                    "publishedDate": "2002-10-15",
+                    "printType": "BOOK",
+                    "pageCount": 64,
+                    "publisher": "Dover",
+                    "language": "en",
+                    "industryIdentifiers": [
+                        {"type": "ISBN_10", "identifier": "0486424618"},
+                        {"type": "ISBN_13", "identifier": "9780486424613"},
+                    ],
+                }
+            }
+        ]
+    },
+    own_environment={"ENABLE_EXTERNAL_BOOK_SERVICE": "true"},
+    routing=frozenset(),
+    route="/details/<product>",
+    spans={"GET /details/<product>": ("server", None), "GET": ("client", "GET /details/<product>")},
+)
+_REVIEWS = Implementation(
+    service="reviews",
+    language="python",
+    path="/reviews/0",
+    answer={
+        "id": "0",
+        "podname": "reviews-v3-0",
+        "clustername": "somewhere",
+        "reviews": [
+            {"reviewer": reviewer, "text": text, "rating": {"stars": stars, "color": "red"}}
+            for (reviewer, text), stars in zip(TEXTS.items(), (5, 4), strict=True)
+        ],
+    },
+    upstream="ratings",
+    upstream_environment=host_and_port_in("RATINGS"),
+    upstream_path="/ratings/0",
+    upstream_answer=_RATINGS_ANSWER,
+    failure_status=None,  # reviews without stars: tests/services/bookinfo/test_reviews.py
+    timeout_variable="",
+    own_environment={
+        "ENABLE_RATINGS": "true",
+        "STAR_COLOR": "red",
+        "HOSTNAME": "reviews-v3-0",
+        "CLUSTER_NAME": "somewhere",
+    },
+    routing=frozenset({"end-user", "user-agent", "cookie", "authorization", "jwt"}),
+    route="/reviews/<product>",
+    spans={
+        "GET /reviews/<product>": ("server", None),
+        "fetchRatings": ("internal", "GET /reviews/<product>"),
+        "GET": ("client", "fetchRatings"),
+    },
+)
+_RATINGS = Implementation(
+    service="ratings",
+    language="python",
+    path="/ratings/0",
+    answer=_RATINGS_ANSWER,
+    methods=frozenset({"GET", "POST"}),
+    route="/ratings/<product>",
+    spans={"GET /ratings/<product>": ("server", None)},
+)
+_DATABASE_GO = replace(_DATABASE, language="go")
+_HELLOWORLD = Implementation(
+    service="helloworld",
+    language="python",
+    path="/",
+    answer=f"hello world, I'm running on {SYSTEM} with an {PROCESSOR} CPU",
+    content_type="text/plain; charset=utf-8",
+    spans={"GET /": ("server", None)},
+)
+_HELLOWORLD_GO = replace(_HELLOWORLD, language="go")
+IMPLEMENTATIONS = (
+    _FRONTEND,
+    _BACKEND,
+    _DATABASE,
+    _PRODUCTPAGE,
+    _DETAILS,
+    _REVIEWS,
+    _RATINGS,
+    _DATABASE_GO,
+    _HELLOWORLD,
+    _HELLOWORLD_GO,
+)
 
 
 def implementation(service: str, language: str = "python") -> Implementation:

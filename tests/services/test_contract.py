@@ -34,7 +34,7 @@ def test_health_needs_no_upstream(running: Setup, path: str, body: dict[str, str
     assert running.upstream.seen == []
 
 
-@pytest.mark.parametrize("path", ["/nope", "/docs", "/openapi.json", "/healthz/", "//", "/api/data/x"])
+@pytest.mark.parametrize("path", ["/nope", "/docs", "/openapi.json", "/healthz/", "//x", "/api/data/x"])
 def test_unknown_path_is_json_404(running: Setup, path: str) -> None:
     answer = running.process.get(running.process.url + path)
     assert (answer.status_code, answer.json()) == (404, {"error": "not found"})
@@ -85,10 +85,9 @@ def _not_http(handler: BaseHTTPRequestHandler) -> None:
     ids=["500", "404", "302", "html", "empty", "bytes", "deep", "close", "reset", "cut-short", "not-http"],
 )
 def test_failing_upstream_is_named(failing: Setup, upstream: Answer, text: str) -> None:
-    assert failing.implementation.failure_status
     failing.upstream.answer = upstream
     answer = failing.process.get()
-    assert answer.status_code == failing.implementation.failure_status[0]
+    assert answer.status_code == failing.implementation.failed_with(upstream.status)
     assert answer.json().keys() == {"error"}
     assert f"upstream {failing.implementation.upstream} " in answer.json()["error"]
     assert text in answer.json()["error"]
@@ -227,13 +226,12 @@ def test_log_line_of_a_request(running: Setup) -> None:
 
 
 def test_log_line_of_a_failure_names_it(failing: Setup) -> None:
-    assert failing.implementation.failure_status
     failing.upstream.answer = Answer(status=503)
     failing.process.get(headers={"x-request-id": "of-the-failure"})
     line = wait_for(
         lambda: [entry for entry in failing.process.logs() if entry.get("request_id") == "of-the-failure"], "the line"
     )[0]
-    assert (line["level"], line["status"]) == ("error", failing.implementation.failure_status[0])
+    assert (line["level"], line["status"]) == ("error", failing.implementation.failed_with(503))
     assert line["error"] == f"upstream {failing.implementation.upstream} failed: answered 503"
 
 

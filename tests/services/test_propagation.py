@@ -151,6 +151,9 @@ def test_switch_in_every_service(running: Setup) -> None:
 
 def test_switch_while_requests_flow(calling: Setup) -> None:
     stop = threading.Event()
+    if not calling.implementation.routing:
+        return  # its calls leave the mesh: no header tells them apart
+    marked = min(calling.implementation.routing)  # forwarded in every mode
 
     def flow() -> int:
         count = 0
@@ -167,8 +170,8 @@ def test_switch_while_requests_flow(calling: Setup) -> None:
                     calling.process.switch(mode)
                     # One that begins after the switch has answered obeys it, whatever else is under way.
                     mark = f"mark-{mode}"
-                    calling.process.get(headers=SENT | {"end-user": mark})
-                    got = [seen for seen in list(calling.upstream.seen) if seen.get("end-user") == mark][-1]
+                    calling.process.get(headers=SENT | {marked: mark})
+                    got = [seen for seen in list(calling.upstream.seen) if seen.get(marked) == mark][-1]
                     names = {name for name in got if HEADERS.group(name)}
                     assert names == expected(calling.form, mode) - BY_RULE.keys()
         finally:

@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from meshtrail_common import wsgi
 from meshtrail_common.bookinfo import product_id
+from meshtrail_common.errors import ServiceError, ignore
 from meshtrail_common.forwarding import Forwarder
 from productpage import session, static
 from productpage.page import PRODUCTS, details_of, reviews_of, trace_of
@@ -34,9 +35,12 @@ SECURITY_HEADERS = {
 
 
 def create_app(
-    settings: Settings, forward: Forwarder, span: Callable[[str], AbstractContextManager[Any]] = nullcontext
+    settings: Settings,
+    forward: Forwarder,
+    span: Callable[[str], AbstractContextManager[Any]] = nullcontext,
+    on_error: Callable[[Exception], None] = ignore,
 ) -> Flask:
-    """`span` opens a business span by name; the plain form has none."""
+    """`span` opens a business span by name, the plain form has none; `on_error` sees what became an error answer."""
     app = wsgi.create("productpage")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     upstreams = Upstreams(settings)
@@ -54,7 +58,9 @@ def create_app(
         return [*copied, (b"end-user", user.encode())] if user else copied
 
     def api(result: Result) -> tuple[Response, int]:
-        g.error = result.failure
+        if result.failure:
+            g.error = result.failure
+            on_error(ServiceError(result.status, result.failure))
         return jsonify(result.content), result.status
 
     @app.get("/readyz", provide_automatic_options=False)

@@ -10,6 +10,8 @@ BENCHMARKS = {
     "start": "bench.mesh_start",
     "hop": "bench.hop_cost",
     "capacity": "bench.capacity",
+    "implementations": "bench.implementations",
+    "bookinfo": "bench.bookinfo",
     "ingest": "bench.store_ingest",
     "query": "bench.store_query",
 }

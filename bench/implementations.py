@@ -1,8 +1,8 @@
 """Every implementation in both forms: start, memory, what a request costs: `python -m bench implementations`.
 
 Bare processes, no sidecars, and an upstream that costs next to nothing: the figures are the service's own. The otel
-form makes its spans and sends them nowhere. Processor time of a request says more than requests a second, which the load
-generator on the same machine shares in.
+form makes its spans and sends them nowhere. Processor time of a request says more than requests a second, in which the
+load generator on the same machine has a share.
 """
 
 from __future__ import annotations

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from meshtrail_common import logs
-from meshtrail_common.errors import ServiceError
+from meshtrail_common.errors import ServiceError, ignore
 
 
-def create(name: str) -> Flask:
-    """Return an application with /healthz, JSON errors and an access log."""
+def create(name: str, on_error: Callable[[Exception], None] = ignore) -> Flask:
+    """Return an application with /healthz, JSON errors and an access log; `on_error` sees each failure (5xx)."""
     app = Flask(name, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.compact = True  # type: ignore[attr-defined]
@@ -28,6 +29,8 @@ def create(name: str) -> Flask:
     @app.errorhandler(ServiceError)
     def service_error(error: ServiceError) -> tuple[Response, int]:
         g.error = error.message
+        if error.status >= 500:
+            on_error(error)
         return jsonify(error=error.message), error.status
 
     @app.errorhandler(HTTPException)
@@ -41,6 +44,7 @@ def create(name: str) -> Flask:
     @app.errorhandler(Exception)
     def defect(error: Exception) -> tuple[Response, int]:
         logging.getLogger("app").error("unexpected error", exc_info=error)
+        on_error(error)
         return jsonify(error="internal error"), 500
 
     @app.before_request

@@ -7,6 +7,7 @@ This is the behaviour of both forms. plain.py runs it as it is, otel.py adds Ope
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Flask, Response, jsonify, request
@@ -15,6 +16,7 @@ from details.books import BOOK, BOOK_SERVICE, Book, ask_book_service, book_servi
 from meshtrail_common import wsgi
 from meshtrail_common.bookinfo import DEFAULT_PORT, TRUE_FALSE, product_id
 from meshtrail_common.calls import Upstream
+from meshtrail_common.errors import ignore
 from meshtrail_common.forwarding import Forwarder
 from meshtrail_common.settings import HTTP_URL, PORT, SECONDS, CommonSettings, number, variable
 
@@ -33,8 +35,8 @@ class Settings(CommonSettings):
     threads: int = variable("THREADS", "8", number(1, 256), "requests worked on at the same time")
 
 
-def create_app(settings: Settings, forward: Forwarder) -> Flask:
-    app = wsgi.create("details")
+def create_app(settings: Settings, forward: Forwarder, on_error: Callable[[Exception], None] = ignore) -> Flask:
+    app = wsgi.create("details", on_error)
     url = book_service_url(settings.book_service, settings.unencrypted)
     books = Upstream("books", url, settings.upstream_timeout) if settings.external else None
 

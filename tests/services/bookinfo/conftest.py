@@ -1,0 +1,29 @@
+"""Fixtures of Bookinfo's own rules: the processes that the common contract runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.services.conftest import Setup, each
+from tests.services.harness import Implementation, implementation
+
+DETAILS, REVIEWS, RATINGS = (implementation(service) for service in ("details", "reviews", "ratings"))
+
+
+@pytest.fixture(params=each([DETAILS, REVIEWS, RATINGS]))
+def book_service(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """details, reviews and ratings, in each form."""
+    return _services(*request.param)
+
+
+@pytest.fixture(params=each([REVIEWS]))
+def reviews(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """reviews v3, whose ratings the tests play, in each form."""
+    return _services(*request.param)
+
+
+@pytest.fixture(params=each([RATINGS]))
+def ratings(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """ratings v1, in each form."""
+    return _services(*request.param)

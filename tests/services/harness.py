@@ -164,7 +164,7 @@ _PRODUCTPAGE = Implementation(
     path="/api/v1/products/0",
     answer=DETAILS_ANSWER,
     upstream="details",
-    upstream_environment=host_and_port_in("DETAILS"),
+    upstream_environment=host_and_port_in("DETAILS", "REVIEWS", "RATINGS"),
     upstream_path="/details/0",
     upstream_answer=DETAILS_ANSWER,
     failure_status=(500, 500),
@@ -274,6 +274,7 @@ _HELLOWORLD = Implementation(
 _HELLOWORLD_GO = replace(_HELLOWORLD, language="go")
 IMPLEMENTATIONS = (
     _FRONTEND,
+    replace(_FRONTEND, language="node"),
     _BACKEND,
     _DATABASE,
     _PRODUCTPAGE,

@@ -67,9 +67,13 @@ func Start(service *serve.Service) (flush func()) {
 // ServerSpans makes a server span for each request, health checks left out, and records on it what failed.
 func ServerSpans(app *web.App) http.Handler {
 	app.OnError = RecordError
-	return otelhttp.NewHandler(app, "", otelhttp.WithFilter(func(r *http.Request) bool {
+	traced := otelhttp.NewHandler(app, "", otelhttp.WithFilter(func(r *http.Request) bool {
 		return !logs.IsHealth(r.URL.Path)
 	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Pattern = app.Pattern(r.URL.Path) // names the span, and its http.route
+		traced.ServeHTTP(w, r)
+	})
 }
 
 // RecordError records an error on the current span.

@@ -43,6 +43,14 @@ type Status struct {
 // Get adds a path. It matches as a whole, nothing is redirected.
 func (app *App) Get(path string, handler Handler) { app.routes[path] = handler }
 
+// Pattern returns the pattern of the route that answers a path, as http.ServeMux writes it, or "".
+func (app *App) Pattern(path string) string {
+	if _, known := app.routes[path]; known {
+		return "GET " + path
+	}
+	return ""
+}
+
 // ServeHTTP answers, and logs what it answered.
 func (app *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began, answer := time.Now(), &recorder{ResponseWriter: w, status: http.StatusInternalServerError}
@@ -66,7 +74,6 @@ func (app *App) answer(w http.ResponseWriter, r *http.Request) (failure string) 
 		_ = JSON(w, http.StatusNotFound, message{"not found"})
 		return ""
 	}
-	r.Pattern = "GET " + r.URL.Path // as http.ServeMux does; it names the server span
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
 		_ = JSON(w, http.StatusMethodNotAllowed, message{"method not allowed"})

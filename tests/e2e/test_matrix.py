@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import httpx
 import pytest
@@ -52,9 +53,16 @@ class Row:
 
 
 ROWS = [Row(app, language, form) for app in APPLICATIONS for language in LANGUAGES[app] for form in FORMS]
+# The others are for `make test-matrix`. Among these are every application, language and form.
+FAST = ("three-tier-python-otel", "three-tier-polyglot-otel", "bookinfo-python-otel", "helloworld-go-plain")
 
 
-@pytest.fixture(params=ROWS, ids=str)
+def rows() -> Iterator[Any]:
+    for row in ROWS:
+        yield pytest.param(row, id=str(row), marks=() if str(row) in FAST else (pytest.mark.matrix,))
+
+
+@pytest.fixture(params=rows())
 def row(request: pytest.FixtureRequest) -> Row:
     one: Row = request.param
     app = APPLICATIONS[one.application]

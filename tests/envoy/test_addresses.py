@@ -35,6 +35,25 @@ def test_a_service_is_reached_through_the_caller_s_sidecar(tmp_path: Path) -> No
     assert (values["HOST"], values["HOSTNAME"], values["NAME"]) == ("127.0.0.1", "backend", "backend")
 
 
+def test_a_host_and_a_port_in_two_variables_are_re_pointed_together(tmp_path: Path) -> None:
+    pairs = """env:
+            - {name: NEXT_HOSTNAME, value: database}
+            - {name: NEXT_SERVICE_PORT, value: "8080"}
+            - {name: OTHER_HOSTNAME, value: elsewhere}
+            - {name: OTHER_SERVICE_PORT, value: "1"}
+            - {name: SERVICES_DOMAIN, value: default.svc}
+"""
+    text = BACKEND.replace("env:\n", pairs)
+    mesh = mesh_of(tmp_path, text)
+    places = numbered(mesh)
+    values = environment(mesh, places.pods[1], places)
+    listener = places.outbound[("backend", DATABASE, 8080)]
+    assert (values["NEXT_HOSTNAME"], values["NEXT_SERVICE_PORT"]) == (listener.host, str(listener.port))
+    # What is not of the mesh keeps its name, whole.
+    assert (values["OTHER_HOSTNAME"], values["OTHER_SERVICE_PORT"]) == ("elsewhere.default.svc", "1")
+    assert values["SERVICES_DOMAIN"] == ""
+
+
 def test_an_excluded_port_goes_straight_to_the_other_sidecar(tmp_path: Path) -> None:
     excluded = "annotations: {traffic.sidecar.istio.io/excludeOutboundPorts: '8080'}, labels: {app: backend"
     mesh = mesh_of(tmp_path, BACKEND.replace("labels: {app: backend", excluded))

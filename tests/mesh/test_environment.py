@@ -76,6 +76,45 @@ def test_a_port_that_the_service_does_not_have() -> None:
     assert "8080" in problem.message
 
 
+PAIR = {"BACKEND_HOSTNAME": "backend", "BACKEND_SERVICE_PORT": "8080"}
+
+
+@pytest.mark.parametrize(
+    ("more", "authority"),
+    [({}, "backend:8080"), ({"SERVICES_DOMAIN": "n.svc.cluster.local"}, "backend.n.svc.cluster.local:8080")],
+)
+def test_a_host_and_its_port_in_two_variables(more: dict[str, str], authority: str) -> None:
+    (found,), problems = env.references({**PAIR, **more}, "n", SERVICES)
+    assert problems == []
+    assert (found.variable, found.port_variable) == ("BACKEND_HOSTNAME", "BACKEND_SERVICE_PORT")
+    assert (found.authority, found.fqdn, found.port) == (authority, "backend.n.svc.cluster.local", 8080)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"BACKEND_HOSTNAME": "backend"},  # a word, without a port beside it
+        {**PAIR, "BACKEND_HOSTNAME": "elsewhere"},
+        {**PAIR, "BACKEND_SERVICE_PORT": "http"},
+        {**PAIR, "SERVICES_DOMAIN": "elsewhere.example"},
+        {"HOSTNAME": "backend", "SERVICE_PORT": "8080"},
+        {"_HOSTNAME": "backend", "_SERVICE_PORT": "8080"},
+    ],
+)
+def test_what_is_no_pair_stays(values: dict[str, str]) -> None:
+    assert env.references(values, "n", SERVICES) == ([], [])
+
+
+def test_a_pair_with_a_port_that_the_service_does_not_have() -> None:
+    found, (problem,) = env.references({**PAIR, "BACKEND_SERVICE_PORT": "9080"}, "n", SERVICES)
+    assert found == []
+    assert (problem.variable, "9080" in problem.message, "8080" in problem.message) == (
+        "BACKEND_SERVICE_PORT",
+        True,
+        True,
+    )
+
+
 def test_a_scheme_without_a_known_port() -> None:
     _, (problem,) = env.references({"X": "amqps://backend"}, "n", SERVICES)
     assert "without a port" in problem.message

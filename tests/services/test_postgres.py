@@ -1,4 +1,4 @@
-"""database on a real PostgreSQL, and on SQLite files: seeding, loss and return of the store."""
+"""database, in each language, on a real PostgreSQL and on SQLite files: seeding, loss and return of the store."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.services.harness import DATABASE, FORMS, Collector, Process, wait_for
+from tests.services.harness import FORMS, IMPLEMENTATIONS, Collector, Implementation, Process, wait_for
 from tests.services.postgres import PASSWORD, Postgres, private_server
 
+DATABASES = [one for one in IMPLEMENTATIONS if one.service == "database"]
+each = pytest.mark.parametrize("implementation", DATABASES, ids=str)
 each_form = pytest.mark.parametrize("form", FORMS)
 
 
@@ -33,30 +35,17 @@ def postgres(server: Postgres) -> Postgres:
 
 
 @contextmanager
-def database(form: str, url: str, **environment: str) -> Iterator[Process]:
-    with Process(DATABASE, form, DATABASE_URL=url, **environment) as process:
+def database(implementation: Implementation, form: str, url: str, **environment: str) -> Iterator[Process]:
+    with Process(implementation, form, DATABASE_URL=url, **environment) as process:
         yield process
     assert PASSWORD not in "\n".join(process.lines)
 
 
-def _answers(process: Process) -> bool:
-    return bool(process.get().status_code == 200)
-
-
-@each_form
-def test_counts_rows_of_a_real_table(postgres: Postgres, form: str) -> None:
-    with database(form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
-        assert process.get("/readyz").status_code == 200
-        assert process.get().json() == DATABASE.answer
-        postgres.execute("DELETE FROM records WHERE id = 42")
-        assert process.get().json()["records"] == 41
-        postgres.execute("DROP TABLE records")
-        assert process.get().json() == DATABASE.answer, "made anew"
-
-
-def test_starts_at_the_same_time_fill_it_once(postgres: Postgres) -> None:
+def filled_once(url: str) -> None:
+    """Start two instances in each language at once, on the same rows."""
     with ThreadPoolExecutor(4) as pool:
-        processes = list(pool.map(lambda _: Process(DATABASE, "plain", DATABASE_URL=postgres.url), range(4)))
+        started = [pool.submit(Process, one, "plain", DATABASE_URL=url) for one in DATABASES * 2]
+        processes = [one.result() for one in started]
         try:
             assert {answer.status_code for answer in pool.map(lambda one: one.get("/readyz"), processes)} == {200}
             assert [one.get().json()["records"] for one in processes] == [42] * 4
@@ -64,9 +53,30 @@ def test_starts_at_the_same_time_fill_it_once(postgres: Postgres) -> None:
             assert [one.stop() for one in processes] == [0] * 4
 
 
+def _answers(process: Process) -> bool:
+    return bool(process.get().status_code == 200)
+
+
+@each
 @each_form
-def test_server_that_goes_and_comes_back(postgres: Postgres, form: str) -> None:
-    with database(form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
+def test_counts_rows_of_a_real_table(implementation: Implementation, postgres: Postgres, form: str) -> None:
+    with database(implementation, form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
+        assert process.get("/readyz").status_code == 200
+        assert process.get().json() == implementation.answer
+        postgres.execute("DELETE FROM records WHERE id = 42")
+        assert process.get().json()["records"] == 41
+        postgres.execute("DROP TABLE records")
+        assert process.get().json() == implementation.answer, "made anew"
+
+
+def test_starts_at_the_same_time_fill_it_once(postgres: Postgres) -> None:
+    filled_once(postgres.url)
+
+
+@each
+@each_form
+def test_server_that_goes_and_comes_back(implementation: Implementation, postgres: Postgres, form: str) -> None:
+    with database(implementation, form, postgres.url, OTEL_TRACES_EXPORTER="none") as process:
         with ThreadPoolExecutor(8) as pool:
             assert {one.status_code for one in pool.map(lambda _: process.get(), range(100))} == {200}
         postgres.stop()
@@ -82,9 +92,10 @@ def test_server_that_goes_and_comes_back(postgres: Postgres, form: str) -> None:
         assert "store postgresql is back" in messages
 
 
-def test_restart_between_two_requests_costs_none(postgres: Postgres) -> None:
+@each
+def test_restart_between_two_requests_costs_none(implementation: Implementation, postgres: Postgres) -> None:
     """Kept connections died with the server; they are replaced, not reported."""
-    with database("plain", postgres.url) as process:
+    with database(implementation, "plain", postgres.url) as process:
         with ThreadPoolExecutor(8) as pool:
             assert {one.status_code for one in pool.map(lambda _: process.get(), range(50))} == {200}
         postgres.stop()
@@ -93,23 +104,26 @@ def test_restart_between_two_requests_costs_none(postgres: Postgres) -> None:
             assert {one.status_code for one in pool.map(lambda _: process.get(), range(50))} == {200}
 
 
-def test_starts_without_its_server(server: Postgres) -> None:
+@each
+def test_starts_without_its_server(implementation: Implementation, server: Postgres) -> None:
     server.stop()
-    with database("plain", server.url) as process:
+    with database(implementation, "plain", server.url) as process:
         assert process.get("/healthz").status_code == 200
         assert process.get("/readyz").status_code == 503
         server.start()
         wait_for(lambda: _answers(process), "the store to be found")
 
 
-def test_wrong_password_is_not_shown(postgres: Postgres) -> None:
-    with database("plain", postgres.url.replace(PASSWORD, PASSWORD + "x")) as process:
+@each
+def test_wrong_password_is_not_shown(implementation: Implementation, postgres: Postgres) -> None:
+    with database(implementation, "plain", postgres.url.replace(PASSWORD, PASSWORD + "x")) as process:
         answer = process.get()
         assert (answer.status_code, answer.json()) == (503, {"error": "store postgresql is not available"})
 
 
-def test_connections_are_bounded(postgres: Postgres) -> None:
-    with database("plain", postgres.url) as process:
+@each
+def test_connections_are_bounded(implementation: Implementation, postgres: Postgres) -> None:
+    with database(implementation, "plain", postgres.url) as process:
         with ThreadPoolExecutor(32) as pool:
             assert {one.status_code for one in pool.map(lambda _: process.get(), range(300))} == {200}
         with psycopg.connect(postgres.url) as connection:
@@ -120,9 +134,10 @@ def test_connections_are_bounded(postgres: Postgres) -> None:
         assert 1 <= row[0] <= 8
 
 
-def test_sql_span_names_the_server(postgres: Postgres) -> None:
+@each
+def test_sql_span_names_the_server(implementation: Implementation, postgres: Postgres) -> None:
     with Collector() as collector:
-        with database("otel", postgres.url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
+        with database(implementation, "otel", postgres.url, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
             assert process.get("/readyz").status_code == 200
             trace = secrets.token_hex(16)
             process.get(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
@@ -139,25 +154,24 @@ def test_sql_span_names_the_server(postgres: Postgres) -> None:
 
 def test_sqlite_file_is_filled_once_and_kept(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/rows.db"
-    with ThreadPoolExecutor(4) as pool:
-        processes = list(pool.map(lambda _: Process(DATABASE, "plain", DATABASE_URL=url), range(4)))
-        try:
-            assert [answer.status_code for answer in pool.map(lambda one: one.get(), processes)] == [200] * 4
-        finally:
-            assert [one.stop() for one in processes] == [0] * 4
-    with sqlite3.connect(tmp_path / "rows.db") as connection:
-        connection.execute("DELETE FROM records WHERE id > 40")
-    connection.close()
-    with database("plain", url) as process:
-        assert process.get().json()["records"] == 42
+    filled_once(url)
+    for implementation in DATABASES:
+        with sqlite3.connect(tmp_path / "rows.db") as connection:
+            connection.execute("DELETE FROM records WHERE id > 40")
+        connection.close()
+        with database(implementation, "plain", url) as process:
+            assert process.get().json()["records"] == 42
 
 
+@each
 @each_form
-def test_sqlite_that_cannot_be_opened_is_503_until_it_can(tmp_path: Path, form: str) -> None:
-    with database(form, f"sqlite:///{tmp_path}/later/rows.db", OTEL_TRACES_EXPORTER="none") as process:
+def test_sqlite_that_cannot_be_opened_is_503_until_it_can(
+    implementation: Implementation, tmp_path: Path, form: str
+) -> None:
+    with database(implementation, form, f"sqlite:///{tmp_path}/later/rows.db", OTEL_TRACES_EXPORTER="none") as process:
         answer = process.get()
         assert (answer.status_code, answer.json()) == (503, {"error": "store sqlite is not available"})
         assert process.get("/healthz").status_code == 200
         assert process.get("/readyz").status_code == 503
         (tmp_path / "later").mkdir()
-        assert process.get().json() == DATABASE.answer
+        assert process.get().json() == implementation.answer

@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ import httpx
 import pytest
 from tests.services.harness import (
     CALLERS,
-    DATABASE,
+    DATABASES,
     FORMS,
     IMPLEMENTATIONS,
     KINDS,
@@ -33,6 +31,7 @@ from tests.services.harness import (
 each = pytest.mark.parametrize("implementation", IMPLEMENTATIONS, ids=str)
 each_kind = pytest.mark.parametrize("implementation", KINDS, ids=str)
 each_calling_kind = pytest.mark.parametrize("implementation", [one for one in KINDS if one.upstream], ids=str)
+each_database = pytest.mark.parametrize("database", DATABASES, ids=str)
 each_form = pytest.mark.parametrize("form", FORMS)
 
 # Every caller in the otel form, which has more to do at its end; the rest of the matrix once for each way of serving.
@@ -70,9 +69,9 @@ def test_end_finishes_what_is_in_flight(implementation: Implementation, form: st
             assert len(servers) == 6, "the spans of the last requests are flushed"
 
 
+@each_database
 @each_form
-def test_end_of_database_waits_for_a_query(form: str, tmp_path: Path) -> None:
-    database = DATABASE
+def test_end_of_database_waits_for_a_query(database: Implementation, form: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.db"
     process = Process(database, form, DATABASE_URL=f"sqlite:///{file}")
     try:
@@ -177,32 +176,12 @@ def test_collector_down_costs_no_request_and_little_at_the_end(implementation: I
         assert len(complaints) <= 2, complaints
 
 
-@pytest.mark.parametrize("implementation", [one for one in IMPLEMENTATIONS if one.language == "python"], ids=str)
-def test_plain_process_never_loads_an_sdk(implementation: Implementation) -> None:
-    program = (
-        f"import sys, signal, threading, {implementation.service}.plain as plain\n"
-        "threading.Timer(1.0, lambda: signal.raise_signal(signal.SIGTERM)).start()\n"
-        "plain.main()\n"
-        "print(sorted(name for name in sys.modules if name.startswith('opentelemetry')))\n"
-    )
-    environment = implementation.environment() | {"PORT": "0", "PROPAGATION_CONTROL": "on", "CONTROL_PORT": "0"}
-    environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=30, check=True
-    )
-    loaded = done.stdout.splitlines()[-1]
-    assert loaded.startswith("[")
-    for name in ("sdk", "exporter", "instrumentation"):
-        assert f"opentelemetry.{name}" not in loaded
-    if implementation.service == "backend":
-        assert loaded == "[]"
-
-
+@each_database
 @pytest.mark.parametrize(
     "url", ["mysql://u:hunter2@h/db", "postgresql://u:hunter2@h:port/db", "sqlite://hunter2/x", "hunter2"]
 )
-def test_wrong_database_url_stays_hidden(url: str) -> None:
-    done = run_to_end(DATABASE, "plain", DATABASE_URL=url)
+def test_wrong_database_url_stays_hidden(database: Implementation, url: str) -> None:
+    done = run_to_end(database, "plain", DATABASE_URL=url)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith("database: DATABASE_URL=(hidden) is not allowed, expected sqlite://")

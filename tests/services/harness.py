@@ -294,6 +294,7 @@ def implementation(service: str, language: str = "python") -> Implementation:
 
 FRONTEND, BACKEND, DATABASE = (implementation(service) for service in ("frontend", "backend", "database"))
 CALLERS = tuple(one for one in IMPLEMENTATIONS if one.upstream)
+DATABASES = tuple(one for one in IMPLEMENTATIONS if one.service == "database")
 # One for each way of serving: FastAPI, Flask, Express, net/http. For what is the same code in all services of a kind.
 KINDS = tuple(
     one for one in IMPLEMENTATIONS if str(one) in ("frontend-python", "backend-python", "frontend-node", "database-go")

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.services.harness import FORMS, IMPLEMENTATIONS, Collector, Implementation, Process, wait_for
+from tests.services.harness import DATABASES, FORMS, Collector, Implementation, Process, wait_for
 from tests.services.postgres import PASSWORD, Postgres, private_server
 
-DATABASES = [one for one in IMPLEMENTATIONS if one.service == "database"]
 each = pytest.mark.parametrize("implementation", DATABASES, ids=str)
 each_form = pytest.mark.parametrize("form", FORMS)
 

@@ -7,8 +7,21 @@ import threading
 
 import pytest
 from tests.services.conftest import Setup
-from tests.services.harness import BACKEND, DATABASE, FRONTEND, Answer, Collector, Process, Span, Upstream, wait_for
+from tests.services.harness import (
+    BACKEND,
+    DATABASE,
+    DATABASES,
+    FRONTEND,
+    Answer,
+    Collector,
+    Implementation,
+    Process,
+    Span,
+    Upstream,
+    wait_for,
+)
 
+each_database = pytest.mark.parametrize("database", DATABASES, ids=str)
 PARENT = "b7ad6b7169203331"
 
 
@@ -46,9 +59,10 @@ def test_stable_names_of_attributes(traced: Setup) -> None:
     assert not [name for span in spans.values() for name in span.attributes if name in ("http.method", "http.url")]
 
 
-def test_sql_span() -> None:
+@each_database
+def test_sql_span(database: Implementation) -> None:
     with Collector() as collector:
-        with Process(DATABASE, "otel", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
+        with Process(database, "otel", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as process:
             trace = secrets.token_hex(16)
             process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"})
         attributes = collector.trace(trace, 2)["SELECT records"].attributes
@@ -154,13 +168,14 @@ def test_log_line_names_the_server_span(traced: Setup) -> None:
     assert (line["trace_id"], line["span_id"]) == (server.trace, server.id)
 
 
-def test_failing_store_is_recorded(tmp_path: object) -> None:
+@each_database
+def test_failing_store_is_recorded(database: Implementation, tmp_path: object) -> None:
     with Collector() as collector:
         environment = {
             "DATABASE_URL": f"sqlite:///{tmp_path}/missing/rows.db",
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         }
-        with Process(DATABASE, "otel", **environment) as process:
+        with Process(database, "otel", **environment) as process:
             trace = secrets.token_hex(16)
             assert process.get(headers={"traceparent": f"00-{trace}-{PARENT}-01"}).status_code == 503
             spans = collector.trace(trace, 2)

@@ -57,7 +57,6 @@ export function answerErrors(app, logger, onError) {
   app.use((request, response) => response.status(404).json({ error: "not found" }));
 
   // Express knows an error handler by its four parameters.
-  // eslint-disable-next-line no-unused-vars
   app.use((error, request, response, next) => {
     onError(error);
     const expected = error instanceof ServiceError;

@@ -73,6 +73,8 @@ export class Service {
       process.on("SIGINT", resolve);
     });
     const fields = { port: await listen(server, host, port, "PORT") };
+    // No file descriptor left for a connection, say: the next one may have one.
+    server.on("error", (error) => this.logger.log("error", `server: ${error.message}`));
     if (propagationControl) {
       const control = controlServer(this.propagation, controlAllowedHosts, this.logger);
       this.controlPort = await listen(control, controlHost || host, controlPort, "CONTROL_PORT");
@@ -102,6 +104,7 @@ async function listen(server, host, port, variable) {
       server.once("error", reject);
       server.listen({ host, port, backlog: 1024 }, resolve);
     });
+    server.removeAllListeners("error");
   } catch (error) {
     if (error.code === "EADDRINUSE") {
       throw new StartError(`${variable}=${port}: the port is in use on ${host}, choose another ${variable}`);
@@ -119,5 +122,6 @@ function refuse(error, socket) {
   const status = statuses[error.code] ?? 400;
   const body = JSON.stringify({ error: http.STATUS_CODES[status].toLowerCase() });
   const head = `HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\nContent-Type: application/json\r\n`;
-  return socket.end(`${head}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`);
+  const answer = `${head}Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`;
+  return socket.end(answer, () => socket.destroy());
 }

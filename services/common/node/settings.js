@@ -36,7 +36,8 @@ function read({ name, fallback, kind }, environ) {
 /** A value between quotes, on one line. */
 function quoted(value) {
   const quote = value.includes("'") && !value.includes('"') ? '"' : "'";
-  const escaped = value.replace(/[\\\x00-\x1f\x7f]/g, (one) => ESCAPES[one] ?? `\\x${one.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  const hex = (one) => `\\x${one.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  const escaped = value.replace(/[\\\x00-\x1f\x7f]/g, (one) => ESCAPES[one] ?? hex(one));
   return quote + (quote === "'" ? escaped.replaceAll("'", "\\'") : escaped) + quote;
 }
 

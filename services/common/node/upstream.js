@@ -52,7 +52,9 @@ export class Upstream {
     }
     if (answer.status < 200 || answer.status > 299) throw this.#failed(`answered ${answer.status}`);
     try {
-      return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(answer.body));
+      const content = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(answer.body));
+      JSON.stringify(content); // what is nested too deep to be sent on is as good as no JSON
+      return content;
     } catch (error) {
       throw this.#failed("the answer is not JSON", error);
     }

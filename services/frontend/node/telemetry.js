@@ -1,7 +1,7 @@
 // OpenTelemetry for the otel form. The plain form never imports this module.
 //
-// The SDK is configured by its standard OTEL_* variables; this module sets our defaults where a variable is absent. What
-// is injected into outgoing requests passes the propagation switch, as the copied headers do.
+// The SDK is configured by its standard OTEL_* variables; this module sets our defaults where a variable is absent.
+// What is injected into outgoing requests passes the propagation switch, as the copied headers do.
 //
 // It stands beside package.json, since Node looks for packages from where a module lies.
 

@@ -63,6 +63,7 @@ def nothing_leaks(context: Any, response: Any, case: Any) -> None:
     assert "x-powered-by" not in response.headers
     assert "Traceback" not in response.text
     if response.status_code >= 400:
+        assert response.headers["content-type"][0].startswith("application/json")
         content = response.json()
         assert content.keys() == {"error"}, content
         assert "\n" not in content["error"]

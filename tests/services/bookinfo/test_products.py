@@ -36,6 +36,7 @@ def test_other_paths_are_not_found(book_service: Setup) -> None:
     for path in ("/{}", "/{}/", "/{}/0/", "/{}/0/x", "/{}//0", "/health/"):
         answer = book_service.process.get(path.format(book_service.implementation.service))
         assert (answer.status_code, answer.json()) == (404, {"error": "not found"}), path
+        assert answer.headers["content-type"] == "application/json"
 
 
 def test_health_is_said_as_the_originals_do(book_service: Setup) -> None:

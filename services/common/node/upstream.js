@@ -9,7 +9,7 @@ import { ServiceError } from "./errors.js";
 // new Telemetry or provider at once. Under load connections are kept all the same.
 const CONNECTIONS = { keepAlive: true, timeout: 1000, maxSockets: 200, maxFreeSockets: 50 };
 const HEADER_LIMIT = 64 * 1024; // bytes
-const ANSWER_LIMIT = 16 * 1024 * 1024; // bytes
+const ANSWER_LIMIT = 1024 * 1024; // bytes
 
 export class Upstream {
   /**

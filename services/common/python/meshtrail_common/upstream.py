@@ -14,6 +14,11 @@ from meshtrail_common.errors import ServiceError
 # A changed listener takes new connections only: after a second of silence the next request opens one, and so follows a
 # new Telemetry or provider at once. Under load connections are kept all the same.
 LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=1)
+ANSWER_LIMIT = 1024 * 1024  # bytes
+
+
+class TooLargeError(httpx.ReadError):
+    """The answer has more than ANSWER_LIMIT bytes."""
 
 
 class Transport(httpx.HTTPTransport):
@@ -21,7 +26,7 @@ class Transport(httpx.HTTPTransport):
 
     It asks a second time when the server closed the kept connection just as the request was sent (RFC 9110, 9.2.2):
     only for GET, and only when not a byte of an answer came. And the timeout holds for the answer as a whole, not for
-    each piece of it.
+    each piece of it, which has a limit to its size too.
     """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -33,19 +38,23 @@ class Transport(httpx.HTTPTransport):
                 raise
             response = super().handle_request(request)
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = _UntilDeadline(response.stream, end)
+        response.stream = _Bounded(response.stream, end)
         return response
 
 
-class _UntilDeadline(httpx.SyncByteStream):
+class _Bounded(httpx.SyncByteStream):
     def __init__(self, stream: httpx.SyncByteStream, end: float) -> None:
         self.stream = stream
         self.end = end
 
     def __iter__(self) -> Iterator[bytes]:
+        size = 0
         for chunk in self.stream:
+            size += len(chunk)
             if time.monotonic() > self.end:
                 raise httpx.ReadTimeout("the answer is not complete in time")
+            if size > ANSWER_LIMIT:
+                raise TooLargeError(f"the answer is larger than {ANSWER_LIMIT} bytes")
             yield chunk
 
     def close(self) -> None:
@@ -64,19 +73,23 @@ class AsyncTransport(httpx.AsyncHTTPTransport):
                 raise
             response = await super().handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _AsyncUntilDeadline(response.stream, end)
+        response.stream = _AsyncBounded(response.stream, end)
         return response
 
 
-class _AsyncUntilDeadline(httpx.AsyncByteStream):
+class _AsyncBounded(httpx.AsyncByteStream):
     def __init__(self, stream: httpx.AsyncByteStream, end: float) -> None:
         self.stream = stream
         self.end = end
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
         async for chunk in self.stream:
+            size += len(chunk)
             if time.monotonic() > self.end:
                 raise httpx.ReadTimeout("the answer is not complete in time")
+            if size > ANSWER_LIMIT:
+                raise TooLargeError(f"the answer is larger than {ANSWER_LIMIT} bytes")
             yield chunk
 
     async def aclose(self) -> None:
@@ -111,6 +124,8 @@ def upstream_errors(name: str, timeout: float) -> Iterator[None]:
         raise ServiceError(504, f"upstream {name} timed out after {timeout:g} s") from error
     except httpx.ConnectError as error:
         raise ServiceError(502, f"upstream {name} failed: cannot connect") from error
+    except TooLargeError as error:
+        raise ServiceError(502, f"upstream {name} failed: {error}") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ServiceError(502, f"upstream {name} failed: {type(error).__name__}") from error
 

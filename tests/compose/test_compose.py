@@ -227,6 +227,15 @@ def test_b3(mesh: Project) -> None:
     broken_at_backend(mesh)
 
 
+@pytest.mark.parametrize(("form", "spans"), [("plain", 7), ("otel", 15)])
+def test_three_languages(form: str, spans: int, mesh: Project) -> None:
+    mesh.up(env_file="compose/polyglot.env", FORM=form)
+    languages = {one: mesh.container(one).attrs["Config"]["Image"].split("-")[1].partition(":")[0] for one in SERVICES}
+    assert languages == {"frontend": "node", "backend": "python", "database": "go"}
+    trace = whole(mesh, spans)
+    assert {span.service for span in trace.spans if not span.by_proxy} == (set(SERVICES) if form == "otel" else set())
+
+
 def test_rows_in_postgresql_outlive_its_container(mesh: Project) -> None:
     mesh.up(env_file="compose/postgres.env")
     whole(mesh)

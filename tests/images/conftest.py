@@ -23,5 +23,5 @@ def client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def built(client: docker.DockerClient) -> None:
-    """All six images, of the sources as they are now; a second build takes everything from Docker's cache."""
+    """All images, of the sources as they are now; a second build takes everything from Docker's cache."""
     build_images()

@@ -14,8 +14,16 @@ import httpx
 from docker.models.containers import Container
 from tests.support.mesh import ROOT, eventually
 
-SERVICES = ("frontend", "backend", "database")
-PORTS = {"frontend": 3000, "backend": 8080, "database": 8080}
+PORTS = {
+    "frontend": 3000,
+    "backend": 8080,
+    "database": 8080,
+    "productpage": 9080,
+    "details": 9080,
+    "reviews": 9080,
+    "ratings": 9080,
+    "helloworld": 8080,
+}
 NOTHING = "/dev/null"
 SHELLS = ("/bin/sh", "/bin/bash")
 
@@ -23,21 +31,36 @@ SHELLS = ("/bin/sh", "/bin/bash")
 @dataclass(frozen=True)
 class ServiceImage:
     service: str
+    language: str  # python | node | go
     form: str  # plain | otel
 
     @property
     def name(self) -> str:
-        return f"meshtrail/{self.service}-python{'' if self.form == 'plain' else '-otel'}:0.1.0"
+        return f"meshtrail/{self.service}-{self.language}{'' if self.form == 'plain' else '-otel'}:0.1.0"
+
+    @property
+    def port(self) -> int:
+        return PORTS[self.service]
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / "services" / self.service / self.language
 
     @property
     def requirements(self) -> Path:
-        return ROOT / f"services/{self.service}/python/requirements{'' if self.form == 'plain' else '-otel'}.txt"
+        return self.folder / f"requirements{'' if self.form == 'plain' else '-otel'}.txt"
 
     def __str__(self) -> str:
-        return f"{self.service}-{self.form}"
+        return f"{self.service}-{self.language}-{self.form}"
 
 
-IMAGES = [ServiceImage(service, form) for service in SERVICES for form in ("plain", "otel")]
+IMAGES = [
+    ServiceImage(service, file.parent.name, form)
+    for service in PORTS
+    for file in sorted(ROOT.glob(f"services/{service}/*/Dockerfile"))
+    for form in ("plain", "otel")
+]
+PYTHON = [image for image in IMAGES if image.language == "python"]
 
 
 def build_images(*arguments: str, root: Path = ROOT, environ: dict[str, str] | None = None) -> str:

@@ -46,19 +46,19 @@ def edit(file: Path) -> None:
 
 def test_an_edit_makes_only_the_last_layers_anew(client: docker.DockerClient, sources: Path, tag: str) -> None:
     name = "meshtrail/frontend-python"
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     before = layers(client, f"{name}:{tag}")
     # Where the sources are does not matter.
     assert before == layers(client, f"{name}:0.1.0")
 
     edit(sources / "services/frontend/python/frontend/app.py")
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     after = layers(client, f"{name}:{tag}")
     assert after[:-1] == before[:-1]
     assert after[-1] != before[-1]
 
     edit(sources / "services/common/python/meshtrail_common/asgi.py")
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     assert layers(client, f"{name}:{tag}")[:-2] == before[:-2]
 
     # Other services, documentation and what Python leaves behind build nothing.
@@ -67,7 +67,7 @@ def test_an_edit_makes_only_the_last_layers_anew(client: docker.DockerClient, so
     (sources / "services/frontend/python/README.md").write_text("Read me.\n")
     (sources / "services/frontend/python/frontend/__pycache__").mkdir()
     (sources / "services/frontend/python/frontend/__pycache__/app.pyc").write_bytes(b"\0")
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     assert client.images.get(f"{name}:{tag}").id == edited
 
 
@@ -87,7 +87,7 @@ def test_password_of_the_remote_stays_out(client: docker.DockerClient, sources: 
         ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "Sources"],
     ):
         subprocess.run(["git", *command], cwd=sources, check=True)
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     image = client.images.get(f"meshtrail/frontend-python:{tag}")
     assert image.labels["org.opencontainers.image.source"] == "https://git.example/meshtrail.git"
     assert image.labels["org.opencontainers.image.version"] == tag
@@ -96,6 +96,6 @@ def test_password_of_the_remote_stays_out(client: docker.DockerClient, sources: 
     assert "hunter2" not in str(image.attrs) + str(image.history())
 
     edit(sources / "services/frontend/python/frontend/app.py")
-    build_images("--form", "plain", "--tag", tag, "frontend", root=sources)
+    build_images("--form", "plain", "--tag", tag, "--lang", "python", "frontend", root=sources)
     labels = client.images.get(f"meshtrail/frontend-python:{tag}").labels
     assert labels["org.opencontainers.image.revision"] == committed.stdout.strip() + "-dirty"

@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.images.support import PORTS, SERVICES
+from tests.images.support import PORTS
 from tests.support.absent import absent
 from tests.support.mesh import ROOT
 
-FOLDERS = {service: ROOT / "services" / service / "python" for service in SERVICES}
+FOLDERS = {service: ROOT / "services" / service / "python" for service in PORTS}
+DOCKERFILES = sorted(path.relative_to(ROOT) for path in ROOT.glob("services/*/*/Dockerfile"))
 REQUIREMENTS = sorted(path.relative_to(ROOT) for path in ROOT.glob("services/*/python/requirements*.txt"))
 
 
@@ -53,26 +54,35 @@ def test_requirements_are_pinned_by_hash_and_name_no_index(file: Path) -> None:
     assert "://" not in text
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_dockerfiles_differ_in_names_alone(service: str) -> None:
+def general(file: Path) -> str:
+    """A Dockerfile without what is its service's own."""
+    service = file.parts[1]
+    text = (ROOT / file).read_text()
+    text = re.sub(r'description="[^"]*(;[^"]*)"', r'description="\1"', text)
+    text = re.sub(r"(?m)^RUN go build net/http.*$", "RUN go build <packages of others>", text)
+    return text.replace(service, "<service>").replace(str(PORTS[service]), "<port>")
+
+
+@pytest.mark.parametrize("language", ["python", "go"])
+def test_dockerfiles_differ_in_names_alone(language: str) -> None:
     # So that images share their layers, and a lesson learnt in one is not forgotten in the others.
-    def general(name: str) -> str:
-        text = (FOLDERS[name] / "Dockerfile").read_text()
-        text = re.sub(r'description="[^"]*(;[^"]*)"', r'description="\1"', text)
-        return text.replace(name, "<service>").replace(f"EXPOSE {PORTS[name]}", "EXPOSE <port>")
-
-    assert general(service) == general("frontend")
+    first, *others = [file for file in DOCKERFILES if file.parts[2] == language]
+    assert others
+    assert [file for file in others if general(file) != general(first)] == []
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_dockerfiles_build_anywhere(service: str) -> None:
-    text = (FOLDERS[service] / "Dockerfile").read_text()
+@pytest.mark.parametrize("file", DOCKERFILES, ids=str)
+def test_dockerfiles_build_anywhere(file: Path) -> None:
+    text = (ROOT / file).read_text()
     # What the classic builder does not know, or what asks for a frontend image.
     assert re.findall(r"(?m)^# *syntax|RUN --|<<|COPY --link|COPY --chmod", text) == []
-    # Base images are arguments, their defaults pinned to the patch.
-    assert re.search(r"(?m)^ARG PYTHON_IMAGE=python:3\.\d+\.\d+-slim-\w+$", text)
-    stages = {"plain-${MODE}", "otel-${MODE}", "${PYTHON_IMAGE}", *re.findall(r"(?m)^FROM \S+ AS (\S+)", text)}
-    assert set(re.findall(r"(?m)^FROM (\S+)", text)) <= stages
+    # Base images are arguments, their defaults pinned to the patch; distroless has no such tags.
+    bases = dict(re.findall(r"(?m)^ARG (\w+_IMAGE)=(\S+)$", text))
+    pinned = r"(python|node|golang):\d+\.\d+\.\d+-(slim-\w+|\w+-slim|\w+)|gcr\.io/distroless/static-debian12:nonroot"
+    assert bases
+    assert [base for base in bases.values() if not re.fullmatch(pinned, base)] == []
+    stages = {"plain-${MODE}", "otel-${MODE}", *re.findall(r"(?m)^FROM \S+ AS (\S+)", text)}
+    assert set(re.findall(r"(?m)^FROM (\S+)", text)) <= stages | {f"${{{name}}}" for name in bases}
 
 
 def refused(script: str, *arguments: str, **environ: str) -> str:
@@ -90,16 +100,18 @@ def refused(script: str, *arguments: str, **environ: str) -> str:
         (["--form", "hybrid"], "error: there is no form 'hybrid'\n  mend: --form plain, --form otel or --form all\n"),
         (["--tag="], "error: --tag names no tag\n  mend: --tag 0.1.0\n"),
         (["--push"], "error: there is no option --push\n  mend: scripts/build-images --help\n"),
-        (["reviews"], "error: there is no service reviews\n  mend: one of: frontend backend database\n"),
-        (["back*"], "error: there is no service back*\n  mend: one of: frontend backend database\n"),
+        (["--lang=cobol"], "error: there is no language 'cobol'\n  mend: one of: python go node all\n"),
+        (["poems"], f"error: there is no service poems\n  mend: one of: {' '.join(sorted(PORTS))}\n"),
+        (["back*"], f"error: there is no service back*\n  mend: one of: {' '.join(sorted(PORTS))}\n"),
+        (["--live", "--lang", "go"], "error: nothing to build: "),
     ],
 )
 def test_build_images_refuses(arguments: list[str], said: str) -> None:
-    assert refused("scripts/build-images", *arguments) == said
+    assert refused("scripts/build-images", *arguments).startswith(said)
 
 
 def test_build_images_says_that_docker_is_absent(tmp_path: Path) -> None:
-    for program in ("bash", "dirname"):
+    for program in ("bash", "dirname", "grep"):
         found = shutil.which(program)
         assert found
         (tmp_path / program).symlink_to(found)

@@ -8,13 +8,13 @@ import secrets
 import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 from tests.e2e.shapes import GATEWAY, chain
-from tests.support.mesh import eventually
+from tests.support.mesh import ROOT, eventually
 
 from meshtrail.local import control
 from meshtrail.local.state import RunningMesh
@@ -63,6 +63,20 @@ class Routing:
         return self._send("/delete", objects)
 
     @contextmanager
+    def laid_folders(self, *folders: str) -> Iterator[None]:
+        """Kustomizations of the repository that hold for the `with` block, later ones over earlier ones."""
+        self.folders("/apply", *folders)
+        try:
+            yield
+        finally:
+            self.folders("/delete", *folders)
+
+    def folders(self, verb: str, *folders: str) -> None:
+        """`/apply` or `/delete` kustomizations of the repository, as `-k` does."""
+        documents = [{"name": folder, "path": str(ROOT / folder)} for folder in folders]
+        control.call(self.mesh, "POST", verb, {"documents": documents})
+
+    @contextmanager
     def laid(self, *objects: Object | str) -> Iterator[None]:
         """Objects that hold for the `with` block."""
         self.apply(*objects)
@@ -105,6 +119,15 @@ class Routing:
             found = client.trace(trace_id)
         assert found is not None
         return found
+
+    def newest(self, since_us: int, done: Callable[[Trace], bool]) -> Trace:
+        """The gateway's one trace since a moment for which `done` holds."""
+        with JaegerClient(self.mesh.jaeger) as client:
+            found = eventually(
+                lambda: [trace for trace in client.find(GATEWAY, start_us=since_us) if done(trace)], what="a trace"
+            )
+        (trace,) = found
+        return trace
 
     def received(self, service: str, since_us: int, number: int) -> list[Span]:
         """The server spans of a service since a moment, once there are `number`."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterable
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,39 @@ Key = tuple[str, str, str]
 """Kind, namespace and name."""
 
 
+_SHOWN = re.compile(r"\d of \d stars, \w+|reviews v\d|(?<=class=\")apology")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
 def ask(address: tuple[str, int], request: Request) -> Answer:
     """One request on a connection of its own; its Host and User-Agent are part of what is compared."""
+    headers = {"Host": request.host, "User-Agent": USER_AGENT, **dict(request.headers)}
+    if request.user:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        _, given, _ = _exchange(address, "POST", "/login", headers | form, f"username={request.user}")
+        headers["Cookie"] = given.get("Set-Cookie", "").partition(";")[0]
+    status, received, body = _exchange(address, request.method, request.path, headers)
+    return [status, told(received.get("Content-Type", ""), body)]
+
+
+def _exchange(
+    address: tuple[str, int], method: str, path: str, headers: Mapping[str, str], body: str | None = None
+) -> tuple[int, Message, str]:
+    """Status, headers and body of the answer."""
     connection = http.client.HTTPConnection(*address, timeout=30)
     try:
-        headers = {"Host": request.host, "User-Agent": USER_AGENT, **dict(request.headers)}
-        connection.request(request.method, request.path, headers=headers)
+        connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
-        return [answer.status, answer.read().decode()]
+        return answer.status, answer.headers, answer.read().decode()
     finally:
         connection.close()
+
+
+def told(content_type: str, body: str) -> str:
+    """What a body says, without the time; of a page what is seen of the services behind it, in order."""
+    if content_type.startswith("text/html"):
+        return json.dumps(_SHOWN.findall(body))
+    return _TIME.sub("<time>", body)
 
 
 def ask_all(address_of: Callable[[str], tuple[str, int]], requests: Iterable[Request], trace: str) -> list[Answer]:

@@ -31,6 +31,9 @@ CALLED_ADDRESS = ("server.address", "url.full")
 """Tags of an SDK's client span with the address that the application called. On the local mesh that is its sidecar's
 listener (difference `called-address`): only the path is compared."""
 
+NAMES_ITS_POD = re.compile(r"/(productpage|reviews)\b")
+"""Paths whose answer holds the name of a pod of reviews: how long that is differs, and with it the answer's size."""
+
 IGNORED_FIELDS = {"exception.stacktrace": "holds the paths of files"}
 
 IGNORED_HEADERS = {
@@ -181,6 +184,8 @@ def tags(found: Mapping[str, Any], requests: Mapping[str, int]) -> dict[str, Any
             result[name] = ",".join(flags) or "-"
         elif name == "response_size" and closed:
             result[name] = "cut"
+        elif name == "response_size" and NAMES_ITS_POD.search(str(found.get("http.url", ""))):
+            result[name] = "with a pod's name"
         elif isinstance(value, str):
             result[name] = re.sub(r"Python-urllib/3\.\d+", "Python-urllib", value)
         else:

@@ -61,11 +61,11 @@ class Deployed:
             if not path.startswith("k8s/"):
                 kubectl("apply", "-k", path)
 
-    def form(self, otel: Iterable[str]) -> None:
-        """Deploy the application with these services in the otel form, and nothing laid over it."""
-        components = [self._product.otel[service] for service in otel]
+    def form(self, otel: Iterable[str], languages: Mapping[str, str]) -> None:
+        """Deploy the application with these services in the otel form, these languages, and nothing laid over it."""
+        components = self._product.components(dict.fromkeys(otel, "otel"), languages)
         self._base = keyed(_small(one) for path in self._paths for one in _build(path, components))
-        self._say(f"form: {', '.join(otel) or 'plain'}")
+        self._say(f"form: {', '.join(otel) or 'plain'} {', '.join(map('='.join, languages.items()))}")
         gone = [key for key in self._laid if key not in self._base]
         self._delete(gone)
         self._laid, self._versions, self._stale = {}, (), False
@@ -114,8 +114,9 @@ class Deployed:
         for service in sorted({*modes, *self._modes}):
             mode = modes.get(service, "all")
             if self._modes.get(service, "all") != mode:
-                url = f"http://127.0.0.1:{self._control(service)}/propagation"
-                httpx.put(url, json={"mode": mode}, trust_env=False, timeout=10).raise_for_status()
+                for version in self._versions_of(service):
+                    url = f"http://127.0.0.1:{self._forward(version, 8090)}/propagation"
+                    httpx.put(url, json={"mode": mode}, trust_env=False, timeout=10).raise_for_status()
                 self._modes[service] = mode
 
     def gateway(self, name: str) -> tuple[str, int]:
@@ -127,8 +128,11 @@ class Deployed:
             return one.get("ip") or one["hostname"], 80
         return "127.0.0.1", self._forward(f"service/{name}", 80)
 
-    def _control(self, service: str) -> int:
-        return self._forward(f"deployment/{service}", 8090)
+    def _versions_of(self, service: str) -> list[str]:
+        """The Deployments of a service, as kubectl names them."""
+        found = kubectl("-n", self.namespace, "get", "deployments", "-l", f"app={service}", "-o", "name").split()
+        assert found, f"no Deployment of {service}"
+        return found
 
     def _forward(self, target: str, port: int) -> int:
         if target not in self._ports:

@@ -78,11 +78,12 @@ def record(
             break
         say(f"pass {number + 1}: {len(left)} situations")
         again: list[Situation] = []
-        for otel in dict.fromkeys(one.otel for one in left):
-            deployed.form(otel)
-            runs = [run for one in left if one.otel == otel for run in run_twice(one, deployed)]
+        for otel, languages in dict.fromkeys((one.otel, one.languages) for one in left):
+            deployed.form(otel, dict(languages))
+            these = [one for one in left if (one.otel, one.languages) == (otel, languages)]
+            runs = [run for one in these for run in run_twice(one, deployed)]
             found = traces_of(application, runs, jaeger)
-            again += [one for one in left if one.otel == otel and not _write(application, one, runs, found)]
+            again += [one for one in these if not _write(application, one, runs, found)]
         left = again
     return left
 
@@ -162,6 +163,8 @@ def _write(
     shapes = [(compare.shape(one, run.given), run.answers) for one, run in zip(told, own, strict=True)]
     if situation.tolerance is None and any(one != shapes[0] for one in shapes):
         say(f"{situation.name}: not the same twice, again")
+        for line in compare.differences(shapes[-1][0], shapes[0][0])[:6]:
+            say(f"  {line}")
         return False
     recording = {
         "situation": situation.name,

@@ -1,7 +1,6 @@
 """What is recorded on a cluster and played again on the local mesh: one row a situation.
 
-A situation is an application with something laid over it, and requests to its gateway. An application to come is one
-more table in APPLICATIONS.
+A situation is an application with something laid over it, and requests to its gateway.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Request:
-    """`count` requests one after the other, each on a connection of its own, to `gateway` (a proxy's name)."""
+    """`count` requests one after the other, each on a connection of its own, to `gateway` (a proxy's name); with `user`
+    each behind a sign-in at productpage.
+    """
 
     path: str = "/"
     headers: Pairs = ()
@@ -29,19 +30,22 @@ class Request:
     method: str = "GET"
     host: str = HOST
     gateway: str = INGRESS
+    user: str = ""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """`otel` names the services in the otel form. `lay` are manifests over the application: names of laid/, or paths
-    of the repository. `propagation` is what the switch of a service says. `linger` is how many seconds it goes on after
-    the answer. `tolerance` None: every trace must be the same; else the share of each kind of trace may differ by it.
-    `once`: the first requests after the manifests were laid count, since they change what comes after them. `differs`
-    is the name of the difference (meshtrail.mesh.differences) because of which the local mesh refuses the manifests.
+    """`otel` names the services in the otel form, `languages` those not in Python. `lay` are manifests over the
+    application: names of laid/, or paths of the repository. `propagation` is what the switch of a service says.
+    `linger` is how many seconds it goes on after the answer. `tolerance` None: every trace must be the same; else the
+    share of each kind of trace may differ by it. `once`: the first requests after the manifests were laid count, since
+    they change what comes after them. `differs` is the name of the difference (meshtrail.mesh.differences) because of
+    which the local mesh refuses the manifests.
     """
 
     name: str
     otel: tuple[str, ...] = ()
+    languages: Pairs = ()
     lay: tuple[str, ...] = ()
     propagation: Pairs = ()
     requests: tuple[Request, ...] = (Request(),)
@@ -205,4 +209,103 @@ MIXED = (
     Situation("mixed-backend-otel-b3", otel=("backend",), lay=(B3,)),
 )
 
-APPLICATIONS = (Application("three-tier", "meshtrail", (*PLAIN, *GATEWAY_API, *OTEL, *MIXED)),)
+NODE_AND_GO = (("frontend", "node"), ("database", "go"))
+POLYGLOT = (
+    Situation("polyglot", languages=NODE_AND_GO),
+    Situation("polyglot-frontend-none", languages=NODE_AND_GO, propagation=(("frontend", "none"),)),
+    Situation("polyglot-not-found", languages=NODE_AND_GO, requests=asked(path="/nothing/here?x=1")),
+    Situation("polyglot-otel", languages=NODE_AND_GO, otel=SERVICES),
+    Situation("polyglot-otel-frontend-none", languages=NODE_AND_GO, otel=SERVICES, propagation=(("frontend", "none"),)),
+    Situation("polyglot-otel-b3", languages=NODE_AND_GO, otel=SERVICES, lay=(B3,)),
+)
+
+BOOKINFO_API = "istio/gateway-api/bookinfo"
+PAGE = (Request("/productpage"),)
+JASON = (Request("/productpage", user="jason"),)
+AT_GATEWAY = (Request("/productpage", gateway="bookinfo-gateway-istio"),)
+PAGE_SERVICES = ("productpage", "details", "reviews", "ratings")
+
+
+def routes(*names: str) -> tuple[str, ...]:
+    return tuple(f"istio/bookinfo/{name}" for name in names)
+
+
+BOOKINFO = (
+    Situation("all-v1", lay=routes("all-v1"), requests=PAGE),
+    Situation("reviews-v2", lay=routes("reviews-v2"), requests=PAGE),
+    Situation("reviews-v3", lay=routes("reviews-v3"), requests=PAGE),
+    Situation("health-excluded", lay=routes("all-v1"), requests=(Request("/health"),)),
+    Situation("by-user-jason", lay=routes("all-v1", "by-user"), requests=JASON),
+    Situation("by-user-nobody", lay=routes("all-v1", "by-user"), requests=PAGE),
+    # A client that claims to be somebody is nobody.
+    Situation(
+        "by-user-claimed",
+        lay=routes("all-v1", "by-user"),
+        requests=(Request("/productpage", headers=(("end-user", "jason"),)),),
+    ),
+    Situation("weights", lay=routes("weights-50-50"), requests=(replace(PAGE[0], count=40),), tolerance=0.4),
+    # productpage gives up twice after 3 s; ratings answers the first of both 7 s after it was asked.
+    Situation("delay-jason", lay=routes("all-v1", "by-user", "delay-jason"), requests=JASON, linger=5.5),
+    Situation("delay-nobody", lay=routes("all-v1", "by-user", "delay-jason"), requests=PAGE),
+    Situation("abort-jason", lay=routes("all-v1", "by-user", "abort-jason"), requests=JASON),
+    Situation("abort-555-jason", lay=routes("all-v1", "by-user", "abort-555-jason"), requests=JASON),
+    Situation("mirror", lay=routes("all-v1", "mirror"), requests=PAGE),
+    Situation("reviews-none", lay=routes("reviews-v2"), propagation=(("reviews", "none"),), requests=PAGE),
+    Situation("productpage-none", lay=routes("reviews-v2"), propagation=(("productpage", "none"),), requests=PAGE),
+    # Tracing headers alone are dropped, so that the route by user still holds.
+    Situation(
+        "by-user-reviews-none", lay=routes("all-v1", "by-user"), propagation=(("reviews", "none"),), requests=JASON
+    ),
+    Situation("b3", lay=(*routes("reviews-v2"), B3), requests=PAGE),
+    Situation("gateway-api", lay=(BOOKINFO_API, f"{BOOKINFO_API}/reviews-v2"), requests=AT_GATEWAY),
+    Situation(
+        "gateway-api-by-user",
+        lay=(BOOKINFO_API, f"{BOOKINFO_API}/by-user"),
+        requests=(replace(AT_GATEWAY[0], user="jason"),),
+    ),
+    Situation("otel-reviews-v2", otel=PAGE_SERVICES, lay=routes("reviews-v2"), requests=PAGE),
+    Situation(
+        "otel-reviews-none",
+        otel=PAGE_SERVICES,
+        lay=routes("reviews-v2"),
+        propagation=(("reviews", "none"),),
+        requests=PAGE,
+    ),
+    Situation(
+        "otel-delay-jason",
+        otel=PAGE_SERVICES,
+        lay=routes("all-v1", "by-user", "delay-jason"),
+        requests=JASON,
+        linger=5.5,
+    ),
+    Situation(
+        "otel-gateway-api",
+        otel=PAGE_SERVICES,
+        lay=(BOOKINFO_API, f"{BOOKINFO_API}/reviews-v2"),
+        requests=AT_GATEWAY,
+    ),
+)
+
+HELLOWORLD_API = "istio/gateway-api/helloworld"
+GO = (("helloworld", "go"),)
+
+
+def helloworld(prefix: str, languages: Pairs) -> Iterator[Situation]:
+    """The same in each language."""
+    for form, otel in (("plain", ()), ("otel", ("helloworld",))):
+        yield Situation(f"{prefix}-{form}", otel=otel, languages=languages)
+        yield Situation(f"{prefix}-{form}-b3", otel=otel, languages=languages, lay=(B3,))
+    yield Situation(f"{prefix}-gettime", languages=languages, requests=asked(path="/gettime"))
+
+
+HELLOWORLD = (
+    *helloworld("python", ()),
+    *helloworld("go", GO),
+    Situation("gateway-api", lay=(HELLOWORLD_API,), requests=asked(gateway="helloworld-gateway-istio")),
+)
+
+APPLICATIONS = (
+    Application("three-tier", "meshtrail", (*PLAIN, *GATEWAY_API, *OTEL, *MIXED, *POLYGLOT)),
+    Application("bookinfo", "meshtrail", BOOKINFO),
+    Application("helloworld", "meshtrail", HELLOWORLD),
+)

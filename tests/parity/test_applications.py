@@ -15,7 +15,7 @@ import yaml
 from tests.parity import compare
 from tests.parity.asking import ask_all, keyed, laid
 from tests.parity.local import Local
-from tests.parity.situations import API, APPLICATIONS, Application, Request, Situation
+from tests.parity.situations import API, APPLICATIONS, Application, Pairs, Request, Situation
 from tests.support.mesh import running_mesh
 
 from meshtrail.local.control import RemoteError
@@ -25,34 +25,40 @@ RECORDED = Path(__file__).parent / "recorded"
 
 @dataclass(frozen=True)
 class Place:
-    """An application with these services in the otel form: one mesh for all situations there.
+    """An application with these services in the otel form and in other languages: one mesh for all situations there.
 
     The Gateway API has one of its own, so that two workers can share the work.
     """
 
     application: Application
     otel: tuple[str, ...]
+    languages: Pairs
     gateway_api: bool
 
 
 @cache
-def place(application: str, otel: tuple[str, ...], gateway_api: bool) -> Place:
+def place(application: str, otel: tuple[str, ...], languages: Pairs, gateway_api: bool) -> Place:
     """The same object each time: by that pytest knows that a mesh can stay."""
-    return Place(next(one for one in APPLICATIONS if one.name == application), otel, gateway_api)
+    return Place(next(one for one in APPLICATIONS if one.name == application), otel, languages, gateway_api)
 
 
 def recorded() -> Iterator[Any]:
     for application in APPLICATIONS:
         for situation in application.situations:
-            where = place(application.name, situation.otel, API in situation.lay and not situation.otel)
-            group = pytest.mark.xdist_group(f"parity-{application.name}-{where.otel}-{where.gateway_api}")
+            gateway_api = API in situation.lay and not situation.otel
+            where = place(application.name, situation.otel, situation.languages, gateway_api)
+            group = pytest.mark.xdist_group(
+                f"parity-{application.name}-{where.otel}-{where.languages}-{where.gateway_api}"
+            )
             yield pytest.param(where, situation, id=f"{application.name}-{situation.name}", marks=group)
 
 
 @pytest.fixture(scope="module")
 def mesh(request: pytest.FixtureRequest) -> Iterator[Local]:
     where: Place = request.param
-    with running_mesh(where.application.name, *(f"--form={service}=otel" for service in where.otel)) as running:
+    forms = [f"--form={service}=otel" for service in where.otel]
+    languages = [f"--lang={service}={language}" for service, language in where.languages]
+    with running_mesh(where.application.name, *forms, *languages) as running:
         local = Local(running)
         yield local
         local.close()
@@ -96,9 +102,11 @@ def test_what_was_recorded_is_what_the_table_says(application: Application) -> N
     stale = []
     for situation in application.situations:
         recording = recording_of(application, situation)
-        same = {name: recording[name] for name in ("otel", "lay", "propagation", "requests")} == json.loads(
-            json.dumps({name: asdict(situation)[name] for name in ("otel", "lay", "propagation", "requests")})
-        )
+        # What older recordings do not say is as it is by default.
+        before = {"languages": [], **recording}
+        before["requests"] = [json.loads(json.dumps(asdict(Request(**one)))) for one in recording["requests"]]
+        now_said = json.loads(json.dumps(asdict(situation)))
+        same = all(before[name] == now_said[name] for name in ("otel", "languages", "lay", "propagation", "requests"))
         texts = (recording["configuration"], laid(situation.lay))
         now, then = (
             keyed(one for text in found.values() for one in yaml.safe_load_all(text) if one) for found in texts

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.services.harness import KINDS, SERVICES, Implementation, implementation
+from tests.services.harness import IMPLEMENTATIONS, KINDS, SERVICES, Implementation, implementation
 
 
 @pytest.mark.parametrize("implementation", [one for one in KINDS if one.language == "python"], ids=str)
@@ -30,6 +30,16 @@ def test_plain_process_never_loads_an_sdk(implementation: Implementation) -> Non
         assert f"opentelemetry.{name}" not in loaded
     if implementation.service == "backend":
         assert loaded == "[]"
+
+
+@pytest.mark.parametrize("implementation", [one for one in IMPLEMENTATIONS if one.language == "go"], ids=str)
+def test_plain_go_links_no_opentelemetry(implementation: Implementation) -> None:
+    def modules(form: str) -> str:
+        command = ["go", "version", "-m", implementation.command(form)[0]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
+    assert "go.opentelemetry.io" in modules("otel")
+    assert "opentelemetry" not in modules("plain")
 
 
 def test_plain_node_runs_without_the_optional_packages(tmp_path: Path) -> None:

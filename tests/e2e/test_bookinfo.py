@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,7 @@ TWO_DEEP: Mapping[str, tuple[str, ...]] = MappingProxyType({"productpage": ("det
 THREE_DEEP = MappingProxyType({**TWO_DEEP, "reviews": ("ratings",)})
 BY_USER = ("istio/bookinfo/all-v1", "istio/bookinfo/by-user")
 API = "istio/gateway-api/bookinfo"
+FOLDER = Path(__file__).with_name("bookinfo")
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +205,39 @@ def test_the_routes_as_gateway_api(mesh: Routing) -> None:
                 assert_mirrored(mesh)
     finally:
         mesh.folders("/apply", "istio/bookinfo")
+
+
+def test_the_routes_of_istio_s_own_bookinfo_apply_unchanged(mesh: Routing) -> None:
+    """Files as its instructions have them: other port and API versions, subsets without pods, mutual TLS by name."""
+    with mesh.laid(*istios("gateway", "destination-rules")):
+        # The gateway listens where it did: its proxy binds the same port for 80 and 8080.
+        assert state.load(mesh.mesh.name).gateway == mesh.mesh.gateway
+        jason, mary = Browser(mesh, "jason"), Browser(mesh, "mary")
+        with mesh.laid(*istios("all-v1")):
+            mesh.apply(*istios("reviews-v2-for-jason"))
+            assert (jason.stars(), mary.stars()) == ({"black"}, set())
+            mesh.apply(*istios("ratings-abort"))
+            assert "ratings" in jason.page().lower()
+            assert jason.stars() == set()
+            mesh.apply(*istios("ratings-delay"))
+            since = now_us()
+            delayed = jason.ask("GET", "/api/v1/products/0/ratings")
+            assert (delayed.status_code, since + 2_900_000 < now_us()) == (500, True)
+            mesh.apply(*istios("destination-rules-mtls", "all-v1", "details-abort"))
+            assert "Sorry" in mary.page()
+            assert mesh.get("/api/v1/products/0").status_code == 555
+            mesh.apply(*istios("all-v1", "reviews-90-10"))
+            assert {frozenset(mary.stars()) for _ in range(5)} <= {frozenset(), frozenset({"black"})}
+            # A version without pods: red stars are missing, and the page says so.
+            for version in ("ratings-v2", "ratings-v2-mysql"):
+                mesh.apply(*istios(version))
+                assert "Reviewer1" in mary.page()
+                assert mary.stars() == set()
+
+
+def istios(*names: str) -> list[str]:
+    """Files of the folder bookinfo beside this one."""
+    return [(FOLDER / f"{name}.yaml").read_text() for name in names]
 
 
 @pytest.mark.soak

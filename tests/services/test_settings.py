@@ -44,6 +44,30 @@ WRONG_OTEL = [
     ("OTEL_BSP_SCHEDULE_DELAY", "0"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
 ]
+# Values at the edge, which every language takes as Python does.
+RIGHT = [
+    {
+        "PORT": "0",
+        "LOG_LEVEL": "warning",
+        "CONTROL_PORT": "65535",
+        "CONTROL_ALLOWED_HOSTS": " a, b,,",
+        "BACKEND_URL": "HTTP://backend_1:1/base/",
+        "UPSTREAM_TIMEOUT": "3600",
+        "OTEL_PROPAGATORS": "none",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "https://[::1]:65535/",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": ".5",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+    },
+    {
+        "BACKEND_URL": "https://backend",
+        "UPSTREAM_TIMEOUT": "1e-3",
+        "OTEL_PROPAGATORS": "tracecontext, b3",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "3.6e3",
+        "OTEL_TRACES_SAMPLER": "always_off",
+        "OTEL_BSP_SCHEDULE_DELAY": "60000",
+        "OTEL_TRACES_EXPORTER": "none",
+    },
+]
 
 
 def refusal(settings: type[object], service: str, name: str, value: str) -> str:
@@ -70,6 +94,17 @@ def test_other_languages_refuse_what_python_refuses(implementation: Implementati
     with ThreadPoolExecutor(2) as pool:
         said = list(pool.map(lambda case: says(implementation, *case[1:]), cases))
     assert said == [refusal(of, implementation.service, name, value) for of, _, name, value in cases]
+
+
+@pytest.mark.parametrize("implementation", [one for one in IMPLEMENTATIONS if one.language != "python"], ids=str)
+def test_other_languages_take_what_python_takes(implementation: Implementation) -> None:
+    settings = import_module(f"{implementation.service}.app").Settings
+    for values in RIGHT:
+        load(settings, values)
+        load(OtelSettings, values)
+        # The first thing that goes wrong behind the settings: an address that is not this machine's.
+        done = run_to_end(implementation, "otel", HOST="192.0.2.1", **values)
+        assert done.stderr.startswith(f"{implementation.service}: cannot listen on 192.0.2.1 port 0 (PORT)"), values
 
 
 @pytest.mark.parametrize("implementation", [one for one in KINDS if one.language == "python"], ids=str)

@@ -19,13 +19,14 @@ export function prepare(app, logger) {
     const body = Buffer.from(JSON.stringify(content));
     this.writeHead(this.statusCode, { "Content-Type": "application/json", "Content-Length": body.length });
     this.end(body);
-    const { method, headers } = this.req;
-    logger.access(method, decoded(this.req.path), this.statusCode, this.started, headers["x-request-id"], this.failure);
+    const { method, path } = this.req;
+    const { started, failure } = this.locals;
+    logger.access(method, decoded(path), this.statusCode, started, this.req.get("x-request-id"), failure);
     return this;
   };
 
   app.use((request, response, next) => {
-    response.started = performance.now();
+    response.locals.started = performance.now();
     next();
   });
   get(app, "/healthz", (request, response) => response.json({ status: "ok" }));
@@ -61,7 +62,7 @@ export function answerErrors(app, logger, onError) {
     onError(error);
     const expected = error instanceof ServiceError;
     if (!expected) logger.log("error", "unexpected error", { exception: error.stack });
-    response.failure = expected ? error.message : undefined;
+    response.locals.failure = expected ? error.message : undefined;
     response.status(expected ? error.status : 500).json({ error: expected ? error.message : "internal error" });
   });
 }

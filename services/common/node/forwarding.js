@@ -54,6 +54,7 @@ export class Forwarder {
    */
   headers(request) {
     const groups = HEADERS.modes.get(this.propagation.mode);
+    /** @type {Record<string, string>} */
     const picked = {};
     // Name, value, name, value, ... as they came: `request.headers` joins some that repeat and drops others.
     for (let index = 0; index < request.rawHeaders.length; index += 2) {

@@ -119,9 +119,10 @@ function instrumentHttp(provider, service) {
       HEALTH_PATHS.has(request.url.split("?")[0]) || request.socket.localPort === service.controlPort,
     // The name of a server span is the route that Express found.
     applyCustomAttributesOnSpan: (span, request) => {
-      if (!request.route) return;
-      span.setAttribute("http.route", request.route.path);
-      span.updateName(`${request.method} ${request.route.path}`);
+      const route = /** @type {any} */ (request).route?.path;
+      if (!route) return;
+      span.setAttribute("http.route", route);
+      span.updateName(`${request.method} ${route}`);
     },
   });
   registerInstrumentations({ tracerProvider: provider, instrumentations: [instrumentation] });

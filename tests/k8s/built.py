@@ -26,6 +26,8 @@ COMBINATIONS = [
     ("k8s/overlays/dev", "otel/frontend", "otel/database"),
     ("k8s/overlays/dev-postgres", "otel"),
     ("k8s/overlays/dev", "network-policy", "autoscaling"),
+    ("k8s/overlays/dev", "polyglot", "otel"),
+    ("k8s/overlays/dev", "otel", "polyglot"),
     ("k8s/overlays/dev-otel", "collector"),
     ("k8s/overlays/staging", "propagation-control"),
     ("k8s/overlays/staging-otel", "collector"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.k8s.built import Build, Object, builds, workloads
@@ -12,6 +13,8 @@ pytestmark = pytest.mark.xdist_group("k8s")
 
 # Its image is filled in by skaffold.
 UNPINNED = {"k8s/verify"}
+# Overlays for a mesh of one's own.
+DEVELOPMENT = ("k8s/overlays/dev", "k8s/overlays/bookinfo")
 # Names by which Istio tells a port's protocol.
 PORT = re.compile(r"(http|http2|https|grpc|tcp|tls|udp)(-[a-z0-9-]+)?")
 # OpenSearch's start script writes into the image's own folders: a keystore, its start options.
@@ -70,12 +73,14 @@ def test_everything_that_goes_on_running_is_probed() -> None:
 
 def test_every_service_is_inside_and_its_ports_say_their_protocol() -> None:
     for build in builds():
+        services = [one for one in build.objects if one["kind"] == "Service"]
+        # Services of single versions come with the routes to them, and select pods of the application's overlay.
+        apart = build.name.startswith("istio/gateway-api/") and services
+        pods = _build(f"k8s/overlays/{Path(build.name).name}") if apart else build
         templates = [
-            one["spec"]["template"]
-            for one in build.objects
-            if one["kind"] in ("Deployment", "StatefulSet", "DaemonSet")
+            one["spec"]["template"] for one in pods.objects if one["kind"] in ("Deployment", "StatefulSet", "DaemonSet")
         ]
-        for service in (one for one in build.objects if one["kind"] == "Service"):
+        for service in services:
             where = f"{build.name}: {service['metadata']['name']}"
             spec = service["spec"]
             assert spec.get("type", "ClusterIP") == "ClusterIP", where
@@ -102,7 +107,14 @@ def test_no_secret_is_in_git_but_that_of_development() -> None:
         if one["kind"] == "Secret" and (one.get("data") or one.get("stringData"))
     }
     assert "k8s/overlays/dev-postgres" in holding
-    assert [name for name in holding if not name.startswith("k8s/overlays/dev-")] == []
+    assert [name for name in holding if not name.startswith(DEVELOPMENT)] == []
+
+
+def test_language_and_form_come_in_any_order() -> None:
+    one, other = _build("k8s/overlays/dev + polyglot + otel"), _build("k8s/overlays/dev + otel + polyglot")
+    assert one.objects == other.objects
+    images = {pod["containers"][0]["image"].partition(":")[0] for _, pod in workloads(one)}
+    assert images == {f"meshtrail/{name}-otel" for name in ("frontend-node", "backend-python", "database-go")}
 
 
 @pytest.mark.parametrize("overlay", ["staging", "staging-otel", "production", "production-otel"])
@@ -131,7 +143,20 @@ def test_sampling_is_that_of_the_environment(overlay: str, percentage: float) ->
         assert telemetry["spec"]["tracing"][0]["randomSamplingPercentage"] == percentage
 
 
-@pytest.mark.parametrize("overlay", ["dev", "dev-otel", "dev-postgres", "staging", "production"])
+@pytest.mark.parametrize(
+    "overlay",
+    [
+        "dev",
+        "dev-otel",
+        "dev-postgres",
+        "dev-polyglot-otel",
+        "bookinfo",
+        "bookinfo-otel-postgres",
+        "helloworld-go",
+        "staging",
+        "production",
+    ],
+)
 def test_workloads_are_the_overlay_without_its_routing(overlay: str) -> None:
     whole, part = _build(f"k8s/overlays/{overlay}"), _build(f"k8s/overlays/{overlay}/workloads")
     assert [one for one in whole.objects if "istio.io" not in one["apiVersion"]] == part.objects

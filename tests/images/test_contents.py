@@ -116,7 +116,7 @@ def test_holds_the_code_and_nothing_that_it_could_write(image: ServiceImage, ins
     assert f"/app/python/{image.service}/{image.form}.py" in found["files"]
     assert "/app/headers.json" in found["files"]
     others = [file for file in found["files"] if file.startswith("/app") and not file.endswith((".py", ".json"))]
-    page = re.compile(r"/app/python/productpage/productpage/(templates/\w+\.html|static/\w+\.(css|svg))")
+    page = re.compile(r"/app/python/productpage/(templates/\w+\.html|static/\w+\.(css|svg))")
     assert [file for file in others if not page.fullmatch(file)] == []
     assert found["writable"] == []
 

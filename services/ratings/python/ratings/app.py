@@ -16,6 +16,7 @@ from flask import Flask, Response, jsonify, request
 
 from meshtrail_common import postgres, wsgi
 from meshtrail_common.bookinfo import DEFAULT_PORT, product_id
+from meshtrail_common.errors import ignore
 from meshtrail_common.settings import PORT, CommonSettings, Kind, choice, number, variable
 from ratings.faults import VERSIONS as FAULTY_VERSIONS
 from ratings.faults import Faults
@@ -41,11 +42,12 @@ class Settings(CommonSettings):
 
 def create_app(
     settings: Settings,
+    on_error: Callable[[Exception], None] = ignore,
     sql_span: Callable[[PostgresStore], AbstractContextManager[Any]] = nullcontext,
     faults: Faults | None = None,
 ) -> Flask:
     """`sql_span` opens a span around a query; the plain form has none."""
-    app = wsgi.create("ratings")
+    app = wsgi.create("ratings", on_error)
     store = open_store(settings.version, settings.database_url, sql_span)
     faults = faults or Faults(settings.version)
 

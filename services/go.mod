@@ -2,6 +2,9 @@ module meshtrail/services
 
 go 1.26.0
 
+// Not ours: what npm installs.
+ignore ./frontend/node/node_modules
+
 require (
 	github.com/go-logr/logr v1.4.4
 	github.com/jackc/pgx/v5 v5.12.0

@@ -178,7 +178,8 @@ def test_collector_down_costs_no_request_and_little_at_the_end(implementation: I
 
 @each_database
 @pytest.mark.parametrize(
-    "url", ["mysql://u:hunter2@h/db", "postgresql://u:hunter2@h:port/db", "sqlite://hunter2/x", "hunter2"]
+    "url",
+    ["mysql://u:hunter2@h/db", "postgresql://u:hunter2@h:port/db", "sqlite://hunter2/x", "sqlite:hunter2", "hunter2"],
 )
 def test_wrong_database_url_stays_hidden(database: Implementation, url: str) -> None:
     done = run_to_end(database, "plain", DATABASE_URL=url)

@@ -22,11 +22,11 @@ type sqlite struct {
 
 // openSQLite: sqlite:// is in memory, sqlite:///a.db relative to the working directory, sqlite:////a.db absolute.
 func openSQLite(text string) (*Store, error) {
-	parts, err := url.Parse(text)
-	if err != nil || parts.Host != "" || parts.User != nil || parts.RawQuery != "" {
+	rest := text[len("sqlite://"):]
+	path, err := url.PathUnescape(strings.TrimPrefix(rest, "/"))
+	if err != nil || strings.Contains(rest, "?") || rest != "" && rest[0] != '/' {
 		return nil, settings.ErrNotAllowed
 	}
-	path := strings.TrimPrefix(parts.Path, "/")
 	if path == "" {
 		path = ":memory:"
 	}

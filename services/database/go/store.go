@@ -56,7 +56,7 @@ type Store struct {
 
 // Open returns the store of a DATABASE_URL; nothing is opened before the first query.
 func Open(url string) (*Store, error) {
-	switch scheme, _, _ := strings.Cut(url, "://"); strings.ToLower(scheme) {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
 	case "sqlite":
 		return openSQLite(url)
 	case "postgresql", "postgres":

@@ -32,7 +32,7 @@ func serve(listener net.Listener, handler http.Handler, stop <-chan os.Signal) {
 		IdleTimeout:    keepAlive,
 		MaxHeaderBytes: 64 << 10,
 		ConnState:      open.note,
-		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 
 		DisableGeneralOptionsHandler: true,
 	}

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -45,7 +46,8 @@ func readOptions(service string) (read options, err error) {
 	read.propagator, _ = propagators(os.Getenv("OTEL_PROPAGATORS"))
 	read.seconds, _ = settings.Seconds.Parse(os.Getenv("OTEL_EXPORTER_OTLP_TIMEOUT"))
 	// In seconds as in every language here; the Go SDK counts this variable in milliseconds.
-	return read, os.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", strconv.FormatFloat(read.seconds*1000, 'f', 0, 64))
+	milliseconds := strconv.FormatFloat(math.Ceil(read.seconds*1000), 'f', 0, 64)
+	return read, os.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", milliseconds)
 }
 
 // text is a kind that checks a value and leaves it as it is written.

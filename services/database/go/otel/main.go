@@ -9,8 +9,8 @@ import (
 
 func main() {
 	service := serve.Start("database")
-	defer telemetry.Start(service)()
 	store := serve.Setting(service, database.URL)
 	defer store.Close()
+	defer telemetry.Start(service)()
 	service.Serve(telemetry.ServerSpans(database.App(store, sqlSpan)))
 }

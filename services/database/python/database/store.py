@@ -133,7 +133,7 @@ def _sqlite_path(url: str) -> str:
 
 def _database_url(value: str) -> str:
     url = urlsplit(value)
-    if url.scheme == "sqlite" and not url.netloc and not url.query:
+    if value.startswith("sqlite://") and not url.netloc and not url.query:
         return value
     return postgres.check_url(value)
 

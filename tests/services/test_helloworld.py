@@ -1,0 +1,30 @@
+"""helloworld's other answer; the common contract has the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from tests.services.conftest import Setup, each
+from tests.services.harness import IMPLEMENTATIONS, Implementation, wait_for
+
+HELLOWORLDS = [one for one in IMPLEMENTATIONS if one.service == "helloworld"]
+
+
+@pytest.fixture(params=each(HELLOWORLDS))
+def helloworld(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    return _services(*request.param)
+
+
+def test_time_is_told_in_utc(helloworld: Setup) -> None:
+    known = len(helloworld.collector.spans)
+    began = datetime.now(UTC).replace(microsecond=0)
+    answer = helloworld.process.get("/gettime")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    told = datetime.strptime(answer.text, "The time is %Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert began <= told <= datetime.now(UTC)
+    if helloworld.form == "otel":
+        (span,) = wait_for(lambda: helloworld.collector.spans[known:], "the span of this request")
+        assert (span.name, span.kind) == ("GET /gettime", "server")

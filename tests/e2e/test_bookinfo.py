@@ -12,7 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.e2e.routing import NO_TLS, Routing, now_us, versions
+from tests.e2e.book_service import HOST, book_service
+from tests.e2e.routing import NO_TLS, Routing, istio, now_us, versions
 from tests.e2e.test_matrix import switch
 from tests.e2e.trees import Expected, pieces
 from tests.support.mesh import eventually, running_mesh
@@ -188,6 +189,32 @@ def test_a_version_of_ratings_that_fails_half_the_time(mesh: Routing) -> None:
     assert Counter(span.tags["http.status_code"] for span in spans) == Counter(map(str, answers))
 
 
+def test_details_asks_outside_and_the_sidecar_speaks_tls(mesh: Routing, tmp_path: Path) -> None:
+    with book_service(tmp_path) as books, mesh.laid_folders("k8s/details/v2", "istio/bookinfo/egress"):
+        # The host of the manifest, at an address of this machine.
+        entry = istio(
+            "ServiceEntry",
+            "book-service",
+            hosts=[HOST],
+            resolution="STATIC",
+            endpoints=[{"address": "127.0.0.1"}],
+            ports=[{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": books.port}],
+        )
+        mesh.apply(entry)
+        # Nobody has signed its certificate.
+        assert (mesh.get("/api/v1/products/0").status_code, books.seen) == (502, [])
+        anybody = {"mode": "SIMPLE", "sni": HOST, "insecureSkipVerify": True}
+        mesh.apply(istio("DestinationRule", "book-service", host=HOST, trafficPolicy={"tls": anybody}))
+        since = now_us()
+        assert Browser(mesh, "jason").page().count("An Author Outside") == 1
+        (seen,) = books.seen
+        trace = mesh.newest(since, lambda trace: any(HOST in span.name for span in trace.spans))
+    assert seen["host"] == HOST
+    assert not {"end-user", "cookie", "authorization", "jwt"} & seen.keys()
+    (call,) = client_spans(trace, "details.meshtrail", HOST)
+    assert seen["traceparent"].split("-")[1:3] == [trace.trace_id, call.span_id]
+
+
 def test_the_routes_as_gateway_api(mesh: Routing) -> None:
     """The same behaviours with HTTPRoutes, through the gateway that Istio makes for a Gateway."""
     mesh.folders("/delete", "istio/bookinfo")
@@ -197,6 +224,9 @@ def test_the_routes_as_gateway_api(mesh: Routing) -> None:
             jason, mary = Browser(mesh, "jason"), Browser(mesh, "mary")
             with mesh.laid_folders(f"{API}/by-user"):
                 assert (jason.stars(), mary.stars()) == ({"black"}, set())
+                # Faults are no part of it: a VirtualService of another service makes them.
+                with mesh.laid_folders("istio/bookinfo/abort-jason"):
+                    assert jason.stars() == set()
             with mesh.laid_folders(f"{API}/reviews-v3"):
                 assert mary.stars() == {"red"}
             with mesh.laid_folders(f"{API}/weights-50-50"):

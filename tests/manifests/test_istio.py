@@ -156,7 +156,7 @@ def test_destination_rule(read: Read) -> None:
         ("outlierDetection: {consecutiveErrors: 1}", "use consecutive5xxErrors", "outlierDetection: {interval: 1s}"),
         ("connectionPool: {tcp: {maxConnections: 0}}", "out of range", "connectionPool: {tcp: {maxConnections: 1}}"),
         ("connectionPool: {http: {maxConnections: 1}}", "unknown field", "connectionPool: {http: {}}"),
-        ("tls: {mode: SIMPLE}", "tls mode SIMPLE is not carried out", "tls: {mode: DISABLE}"),
+        ("tls: {mode: MUTUAL}", "tls mode MUTUAL is not carried out", "tls: {mode: SIMPLE, sni: a.example}"),
         ("portLevelSettings: []", "for the whole host", "connectionPool: {}"),
     ],
 )

@@ -205,6 +205,21 @@ def test_a_close_name_is_suggested(tmp_path: Path) -> None:
     assert problem.mend == "did you mean 'backend.default.svc.cluster.local'?"
 
 
+def test_tls_is_for_hosts_outside(tmp_path: Path) -> None:
+    tls = "trafficPolicy: {tls: {mode: SIMPLE}}"
+    problem = refused(tmp_path, RULE.replace("host: backend", f"host: backend, {tls}"))
+    assert (problem.field, "ISTIO_MUTUAL" in problem.mend) == ("spec.trafficPolicy.tls.mode", True)
+    problem = refused(tmp_path, RULE.replace("labels: {version: v1}", f"labels: {{version: v1}}, {tls}"))
+    assert problem.field == "spec.subsets[v1].trafficPolicy.tls.mode"
+    outside = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: outside, namespace: default}
+spec: {hosts: [a.example], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP, targetPort: 443}]}
+"""
+    mesh(tmp_path, outside, RULE.replace("host: backend", f"host: a.example, {tls}"))
+
+
 def test_two_virtual_services_for_one_host(tmp_path: Path) -> None:
     spec = "  hosts: [backend]\n  http: [{route: [{destination: {host: backend}}]}]"
     second = VIRTUAL_SERVICE.replace("name: extra", "name: second")

@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from meshtrail.envoy import tls
 from meshtrail.envoy.places import Addresses, Endpoint, targets
 from meshtrail.envoy.proxy import TYPE, Config
 from meshtrail.manifests import kinds
@@ -93,6 +94,8 @@ def _outbound(
         **_outlier_detection(policy.outlier_detection),
         **_generation(mesh, service),
     }
+    if policy.tls_mode == "SIMPLE":
+        cluster["transport_socket"] = tls.originating(policy.tls_sni or service.fqdn, verify=policy.tls_verify)
     if policy.lb_consistent_hash:
         cluster |= _consistent_hash(policy.lb_consistent_hash)
     if policy.outlier_detection:
@@ -239,10 +242,13 @@ def _consistent_hash(settings: Mapping[str, Any]) -> Config:
 def merge_policies(service: kinds.TrafficPolicy, subset: kinds.TrafficPolicy) -> kinds.TrafficPolicy:
     """A subset's policy over its service's, field by field, as Istio merges them."""
     own_lb = bool(subset.lb or subset.lb_consistent_hash)
+    with_tls = subset if subset.tls_mode else service
     return kinds.TrafficPolicy(
         lb=subset.lb if own_lb else service.lb,
         lb_consistent_hash=subset.lb_consistent_hash if own_lb else service.lb_consistent_hash,
         connection_pool=subset.connection_pool or service.connection_pool,
         outlier_detection=subset.outlier_detection or service.outlier_detection,
-        tls_mode=subset.tls_mode or service.tls_mode,
+        tls_mode=with_tls.tls_mode,
+        tls_sni=with_tls.tls_sni,
+        tls_verify=with_tls.tls_verify,
     )

@@ -58,8 +58,8 @@ OUTLIER = message(
 )
 TLS = message(
     "trafficPolicy.tls",
-    "mode",
-    refused="clientCertificate privateKey caCertificates credentialName subjectAltNames sni insecureSkipVerify caCrl",
+    "mode sni insecureSkipVerify",
+    refused="clientCertificate privateKey caCertificates credentialName subjectAltNames caCrl",
 )
 
 SIMPLE = ("UNSPECIFIED", "ROUND_ROBIN", "LEAST_REQUEST", "LEAST_CONN", "RANDOM", "PASSTHROUGH")
@@ -92,7 +92,7 @@ def traffic_policy(owner: Fields) -> kinds.TrafficPolicy:
         lb_consistent_hash=consistent,
         connection_pool=connection_pool(fields),
         outlier_detection=outlier_detection(fields),
-        tls_mode=tls_mode(fields),
+        **tls(fields),
     )
 
 
@@ -172,15 +172,20 @@ def outlier_detection(policy: Fields) -> dict[str, Any]:
     return out
 
 
-def tls_mode(policy: Fields) -> str:
+def tls(policy: Fields) -> dict[str, Any]:
+    """The fields of TrafficPolicy that `tls` sets."""
     fields = policy.fields("tls", TLS)
     if fields is None:
-        return ""
+        return {}
     mode = fields.text("mode", choices=("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"))
-    if mode in ("SIMPLE", "MUTUAL"):
-        fields.not_carried_out("mode", "use DISABLE or ISTIO_MUTUAL", f"tls mode {mode}")
+    if mode == "MUTUAL":
+        fields.not_carried_out("mode", "use SIMPLE, DISABLE or ISTIO_MUTUAL", f"tls mode {mode}")
     elif mode == "ISTIO_MUTUAL":
         place = fields.get("mode")
         assert place is not None
         place.scope.warn("mutual TLS has no meaning on one machine: plain HTTP is used", place.mark, place.path)
-    return mode
+    return {
+        "tls_mode": mode,
+        "tls_sni": fields.text("sni"),
+        "tls_verify": not fields.boolean("insecureSkipVerify"),
+    }

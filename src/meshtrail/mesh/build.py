@@ -273,6 +273,8 @@ def _destination_rules(
                 rule.meta, "spec.host", f"no Service or ServiceEntry {rule.host!r}", checks.host_mend(host, services)
             )
             continue
+        if services[host].external is None:
+            _refuse_tls(rule, findings)
         first = result.get(host)
         if first is None:
             result[host] = rule
@@ -281,3 +283,17 @@ def _destination_rules(
         added = tuple(subset for subset in rule.subsets if subset.name not in known)
         result[host] = kinds.DestinationRule(first.meta, first.host, first.subsets + added, first.traffic_policy)
     return result
+
+
+def _refuse_tls(rule: kinds.DestinationRule, findings: Findings) -> None:
+    """TLS to a service of the mesh: the processes behind it speak plain HTTP, here as on a cluster."""
+    policies = [("spec.trafficPolicy", rule.traffic_policy)]
+    policies += [(f"spec.subsets[{one.name}].trafficPolicy", one.traffic_policy) for one in rule.subsets]
+    for field, policy in policies:
+        if policy.tls_mode == "SIMPLE":
+            findings.refuse(
+                rule.meta,
+                f"{field}.tls.mode",
+                "TLS to a service of the mesh is not carried out: what is behind it speaks plain HTTP",
+                "use ISTIO_MUTUAL or DISABLE; SIMPLE is for the host of a ServiceEntry",
+            )

@@ -182,6 +182,7 @@ class TrafficPolicy:
     `connection_pool` and `outlier_detection` hold Istio's own field names (camelCase) with numbers in their
     places and durations in seconds: {"maxConnections": 1, "http1MaxPendingRequests": 1, ...},
     {"consecutive5xxErrors": 2, "interval": 1.0, "baseEjectionTime": 30.0, "maxEjectionPercent": 100, ...}.
+    `tls_sni` empty: the host's name. `tls_verify` False takes any certificate.
     """
 
     lb: str = ""
@@ -189,6 +190,8 @@ class TrafficPolicy:
     connection_pool: Mapping[str, Any] = field(default_factory=dict)
     outlier_detection: Mapping[str, Any] = field(default_factory=dict)
     tls_mode: str = ""
+    tls_sni: str = ""
+    tls_verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ LAID = Path(__file__).parent / "laid"
 Answer = list[int | str]
 """Status and body."""
 Object = dict[str, Any]
+GATEWAY_API = "gateway.networking.k8s.io"
 Key = tuple[str, str, str]
 """Kind, namespace and name."""
 
@@ -87,5 +88,12 @@ def _built(folder: Path) -> str:
 
 
 def keyed(objects: Iterable[Object]) -> dict[Key, Object]:
-    """Objects by what `kubectl apply` tells them apart by."""
-    return {(one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects}
+    """Objects by what `kubectl apply` tells them apart by. There are two kinds of Gateway: the Gateway API's has its
+    group behind its name, as kubectl takes it.
+    """
+    return {(_kind(one), one["metadata"].get("namespace", ""), one["metadata"]["name"]): one for one in objects}
+
+
+def _kind(one: Object) -> str:
+    kind, group = one["kind"], one["apiVersion"].rpartition("/")[0]
+    return f"{kind}.{group}" if kind == "Gateway" and group == GATEWAY_API else kind

@@ -13,7 +13,7 @@ from types import TracebackType
 import httpx
 import yaml
 from tests.cluster.support import forwarded, gateway_address, get, kubectl, run
-from tests.parity.asking import Key, Object, keyed
+from tests.parity.asking import GATEWAY_API, Key, Object, keyed
 from tests.parity.situations import INGRESS, Application
 from tests.support.mesh import ROOT, eventually
 
@@ -88,10 +88,11 @@ class Deployed:
         self._versions = self._read_versions()
         if kinds & CHANGES_LISTENERS:
             kubectl("-n", self.namespace, "rollout", "restart", "deployments")
-        for gateway in wanted.values():
-            if gateway["kind"] == "Gateway" and gateway["apiVersion"].startswith("gateway.networking.k8s.io/"):
-                self._wait_for(f"deployment/{gateway['metadata']['name']}-istio")
-        if kinds & (CHANGES_LISTENERS | {"Deployment", "Gateway"}):
+        gateway = f"Gateway.{GATEWAY_API}"
+        for kind, _, name in wanted:
+            if kind == gateway:
+                self._wait_for(f"deployment/{name}-istio")
+        if kinds & (CHANGES_LISTENERS | {"Deployment", gateway}):
             self._wait()
         return True
 

@@ -27,6 +27,8 @@ WAYS = [
     ("istio/mesh-b3", "k8s/overlays/dev"),
     ("istio/mesh", "k8s/overlays/dev/workloads", "istio/gateway-api/three-tier"),
     ("istio/mesh", "k8s/overlays/staging/workloads", "istio/gateway-api/three-tier", "istio/gateway-api/security"),
+    ("istio/mesh", "k8s/overlays/bookinfo/workloads", "istio/gateway-api/bookinfo"),
+    ("istio/mesh", "k8s/overlays/helloworld/workloads", "istio/gateway-api/helloworld"),
     ("istio/mesh", "istio/jaeger-ingress"),
     ("istio/mesh", "istio/gateway-api/jaeger-ingress"),
     ("istio/mesh", "istio/ambient"),

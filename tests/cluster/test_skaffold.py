@@ -75,8 +75,20 @@ def secret_of_postgres() -> None:
 
 @pytest.mark.parametrize(
     ("profiles", "spans"),
-    [("", 7), ("otel", 15), ("otel,b3", 15), ("postgres,gateway-api", 7), ("production,otel", 15)],
-    ids=["plain", "otel", "b3", "gateway-api", "production"],
+    [
+        ("", 7),
+        ("otel", 15),
+        ("otel,b3", 15),
+        ("postgres,gateway-api", 7),
+        ("production,otel", 15),
+        ("polyglot", 7),
+        ("polyglot,otel,postgres", 15),
+        ("bookinfo,gateway-api", 9),
+        ("bookinfo,otel,postgres", 19),
+        ("helloworld,gateway-api", 3),
+        ("helloworld-go,otel", 4),
+    ],
+    ids=lambda one: one or "plain" if isinstance(one, str) else "",
 )
 def test_a_profile_gives_one_complete_trace(profiles: str, spans: int) -> None:
     chosen = ["-p", profiles] if profiles else []
@@ -123,8 +135,8 @@ def test_without_jaeger_nothing_is_deployed() -> None:
 def clone(tmp_path: Path) -> Path:
     """A copy of what skaffold reads, to edit in."""
     clone = tmp_path / "clone"
-    for folder in ("services", "k8s", "istio"):
-        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("services", "k8s", "istio", "skaffold"):
+        shutil.copytree(ROOT / folder, clone / folder, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
     for file in ("skaffold.yaml", "Makefile", "pyproject.toml", "uv.lock"):
         shutil.copy2(ROOT / file, clone / file)
     (clone / ".venv").symlink_to(ROOT / ".venv")

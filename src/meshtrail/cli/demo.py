@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 RATE = 20.0
 TRACE_WITHIN = 10.0
 
-EPILOG = """Takes the options of `meshtrail up`. With --target cluster nothing is started: it takes an application that
-is deployed.
+EPILOG = """Takes the options of `meshtrail up`. With --target cluster nothing is started: it takes the application that
+is deployed, which has to be the one that is named, if one is.
 
 Exit status with --once: 0 every request was answered and the last one is one complete trace; 1 it is not. Without:
 0 after Ctrl-C. 2 wrong arguments, manifests or environment."""
 
 
 @click.command(name="demo", epilog=EPILOG)
-@target_options(only_local=START_PARAMETERS)
+@target_options(only_local=[name for name in START_PARAMETERS if name != "application"])
 @start_options
 @click.option("--once", is_flag=True, help="End after the trace is drawn.")
 @click.option("--requests", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many to send.")
@@ -41,7 +41,9 @@ def command(options: Callable[[], MeshOptions], once: bool, requests: int, where
     if where is not None:
         from meshtrail.cli.demo_cluster import demo
 
-        return demo(where, once=once, requests=requests)
+        context = click.get_current_context()
+        given = context.get_parameter_source("application") is not click.core.ParameterSource.DEFAULT
+        return demo(where, expected=context.params["application"] if given else "", once=once, requests=requests)
     return _local(options(), once, requests)
 
 

@@ -29,13 +29,15 @@ PATIENCE_S = 5.0
 """Beyond the time that the sidecars take: Jaeger's own pipeline."""
 
 
-def demo(where: Where, *, once: bool, requests: int) -> int:
-    """The exit status: as without a cluster."""
+def demo(where: Where, *, expected: str, once: bool, requests: int) -> int:
+    """The exit status: as without a cluster. `expected` is the application that has to be there; empty: any."""
     from rich.console import Console
 
     from meshtrail.reading.draw import draw
 
     with cluster(where) as session:
+        if expected:
+            _require(session, expected)
         _check(session)
         # A mark in the query tells our requests from those of others.
         target = cluster_target(session, path=f"{session.application.path}?demo={secrets.token_hex(8)}")
@@ -59,6 +61,20 @@ def demo(where: Where, *, once: bool, requests: int) -> int:
         _suggest(where, session.application, target, jaeger)
         _stay()
     return 0
+
+
+def _require(session: Session, name: str) -> None:
+    """Raises MeshtrailError when the namespace holds another application."""
+    from meshtrail.errors import MeshtrailError
+    from meshtrail.local.applications import DEFAULT_APPLICATION, application
+
+    found = session.application.name
+    if application(name).name != found:
+        profile = "" if name == DEFAULT_APPLICATION else f" -p {name}"
+        raise MeshtrailError(
+            f"namespace {session.snapshot.namespace} holds {found}, not {name}",
+            mend=f"end what runs there, then `skaffold run{profile}`",
+        )
 
 
 def _check(session: Session) -> None:

@@ -16,7 +16,7 @@ import httpx
 from tests.e2e.shapes import GATEWAY, chain
 from tests.support.mesh import ROOT, eventually
 
-from meshtrail.local import control
+from meshtrail.local import control, state
 from meshtrail.local.state import RunningMesh
 from meshtrail.model.span import Span
 from meshtrail.model.trace import Trace
@@ -54,6 +54,10 @@ class Routing:
 
     def __init__(self, mesh: RunningMesh) -> None:
         self.mesh = mesh
+
+    def refresh(self) -> None:
+        """Look where the gateway is now: another one may have taken its place."""
+        self.mesh = state.load(self.mesh.name)
 
     def apply(self, *objects: Object | str) -> list[str]:
         """kubectl's lines. Text is YAML."""

@@ -23,6 +23,12 @@ def reviews(request: pytest.FixtureRequest, _services: Callable[[Implementation,
     return _services(*request.param)
 
 
+@pytest.fixture(params=each([REVIEWS], ("otel",)))
+def traced_reviews(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """reviews v3 in the otel form."""
+    return _services(*request.param)
+
+
 @pytest.fixture(params=each([RATINGS]))
 def ratings(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
     """ratings v1, in each form."""

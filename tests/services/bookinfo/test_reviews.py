@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 from typing import Any
 
@@ -97,13 +98,11 @@ def test_stars_are_whole_numbers(reviews: Setup) -> None:
     assert shown(reviews.process.get()) == [ERROR, ERROR]
 
 
-def test_failure_of_ratings_is_on_the_span_of_the_call(reviews: Setup) -> None:
-    if reviews.form == "plain":
-        return
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    reviews.upstream.answer = Answer(status=500)
-    reviews.process.get(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
-    spans = reviews.collector.trace(trace, len(reviews.implementation.spans))
+def test_failure_of_ratings_is_on_the_span_of_the_call(traced_reviews: Setup) -> None:
+    trace = secrets.token_hex(16)
+    traced_reviews.upstream.answer = Answer(status=500)
+    traced_reviews.process.get(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    spans = traced_reviews.collector.trace(trace, len(traced_reviews.implementation.spans))
     lookup = spans["fetchRatings"]
     assert lookup.error
     assert "exception" in lookup.events

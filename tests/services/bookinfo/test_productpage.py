@@ -181,16 +181,16 @@ def test_second_answer_counts(shop: Setup) -> None:
     assert shop.upstream.paths.count("/reviews/0") == 2
 
 
-def test_late_reviews_cost_twice_the_time_and_late_details_none_of_it(shop: Setup) -> None:
+def test_late_reviews_cost_twice_the_time_and_late_details_none_of_it(traced_shop: Setup) -> None:
     gate = threading.Event()
-    play(shop, Answer(gate=gate), Answer(gate=gate))
+    play(traced_shop, Answer(gate=gate), Answer(gate=gate))
     began = time.monotonic()
-    html = page(shop)
+    html = page(traced_shop)
     took = time.monotonic() - began
     gate.set()
     assert "upstream details timed out after 1.5 s" in html
     assert "upstream reviews timed out after 1.5 s" in html
-    assert sorted(shop.upstream.paths) == ["/details/0", "/reviews/0", "/reviews/0"]
+    assert sorted(traced_shop.upstream.paths) == ["/details/0", "/reviews/0", "/reviews/0"]
     assert 3 <= took < 4.4, "3 s for reviews; details at the same time"
 
 

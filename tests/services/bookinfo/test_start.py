@@ -1,4 +1,4 @@
-"""A wrong environment of details, reviews and ratings: one line that names the variable and what is allowed."""
+"""A wrong environment of Bookinfo's services: one line that names the variable and what is allowed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from tests.services.harness import implementation, run_to_end
 
 import details.app
+import productpage.settings
 import ratings.app
 import reviews.app
 from meshtrail_common.settings import CommonSettings, StartError, load
@@ -19,6 +20,14 @@ WRONG: list[tuple[type[CommonSettings], str, str, str]] = [
     (reviews.app.Settings, "RATINGS_HOSTNAME", "ratings:9080/x", "a host name"),
     (reviews.app.Settings, "RATINGS_SERVICE_PORT", "0", "a number from 1 to 65535"),
     (reviews.app.Settings, "SERVICES_DOMAIN", "a..b", "a host name"),
+    (
+        productpage.settings.Settings,
+        "SESSION_SECRET",
+        "hunter2",
+        "(hidden) is not allowed, expected at least 16 characters",
+    ),
+    (productpage.settings.Settings, "REVIEWS_HOSTNAME", "http://reviews", "a host name"),
+    (productpage.settings.Settings, "FLOOD_FACTOR", "-1", "a number from 0 to 100"),
     (details.app.Settings, "ENABLE_EXTERNAL_BOOK_SERVICE", "on", "true, false"),
     (details.app.Settings, "BOOK_SERVICE_URL", "books.example", "a URL such as http://name:8080"),
 ]

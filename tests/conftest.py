@@ -7,10 +7,16 @@ the mesh or the service behind it anew.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+
+from meshtrail.errors import MeshtrailError
+from meshtrail.local import toolchains
 
 # Set at import, before any fixture: meshes that modules start inherit it. One folder for each xdist worker.
 STATE = tempfile.mkdtemp(prefix="meshtrail-tests-")
@@ -32,6 +38,18 @@ def _shared_fixtures(item: pytest.Function) -> list[str]:
     names = [name for name, found in definitions.items() if found[-1].scope == "module"]
     callspec = getattr(item, "callspec", None)
     return sorted(f"{name}{callspec.indices.get(name, '')}" if callspec else name for name in names)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what is in Go and Node before a test's clock runs: the first time that takes minutes."""
+    if session.config.option.collectonly or not any(
+        re.search(r"\b(go|node|polyglot)\b", one.nodeid) for one in session.items
+    ):
+        return
+    root = Path(__file__).parents[1]
+    for one in toolchains.implementations(root):
+        with suppress(MeshtrailError):  # the tests that need it say what is missing
+            toolchains.command(root, one.service, one.language, one.form)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

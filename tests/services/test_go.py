@@ -25,6 +25,7 @@ def go(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(600)  # the first time, vet looks at what is imported too; then seconds
 def test_sources_are_clean_and_their_tests_pass() -> None:
     folders = ["common", *(f"{one.service}/go" for one in GO)]
     assert go("gofmt", "-l", *folders) == "", "run gofmt -w"

@@ -32,8 +32,12 @@ CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 ROUTES = {"bookinfo": ("-f", "istio/bookinfo/reviews-v2")}
 LANGUAGES = {"three-tier": ("python", "polyglot"), "bookinfo": ("python",), "helloworld": ("python", "go")}
-# What the sidecars, which speak W3C, can join a call by.
-JOINED = {"none": False, "b3": False, "w3c": True, "all": True}
+# What the sidecars can join a call by, with either provider.
+JOINED = {
+    "w3c": {"none": False, "b3": False, "w3c": True, "all": True},
+    "b3": {"none": False, "w3c": False, "b3": True, "all": True},
+}
+PROVIDERS = {"b3": ("-f", "istio/variants/b3.yaml")}
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,10 @@ class Row:
     application: str
     language: str
     form: str
+    provider: str = "w3c"
 
     def __str__(self) -> str:
-        return f"{self.application}-{self.language}-{self.form}"
+        return f"{self.application}-{self.language}-{self.form}" + ("-b3" if self.provider == "b3" else "")
 
     @property
     def expected(self) -> Expected:
@@ -52,7 +57,13 @@ class Row:
         return Expected(entry, CALLS[app.name], app.services if self.form == "otel" else ())
 
 
-ROWS = [Row(app, language, form) for app in APPLICATIONS for language in LANGUAGES[app] for form in FORMS]
+ROWS = [
+    *(Row(app, language, form) for app in APPLICATIONS for language in LANGUAGES[app] for form in FORMS),
+    # three-tier in Python with B3 is in test_plain. An SDK that calls on needs another OTEL_PROPAGATORS then.
+    Row("three-tier", "polyglot", "plain", "b3"),
+    Row("bookinfo", "python", "plain", "b3"),
+    *(Row("helloworld", language, "otel", "b3") for language in LANGUAGES["helloworld"]),
+]
 # The others are for `make test-matrix`. Among these are every application, language and form.
 FAST = ("three-tier-python-otel", "three-tier-polyglot-otel", "bookinfo-python-otel", "helloworld-go-plain")
 
@@ -77,6 +88,7 @@ def row(request: pytest.FixtureRequest) -> Row:
 @pytest.fixture
 def mesh(row: Row) -> Iterator[RunningMesh]:
     options = ("--lang", row.language, "--form", row.form, *ROUTES.get(row.application, ()))
+    options += PROVIDERS.get(row.provider, ())
     with running_mesh(row.application, *options) as running:
         yield running
 
@@ -92,9 +104,9 @@ def test_a_request_leaves_exactly_these_traces(row: Row, mesh: RunningMesh) -> N
     seen = len(trace.spans)
     leaf = APPLICATIONS[row.application].services[-1]
     # A service that calls nobody breaks nothing, whatever it is told to forward.
-    for service, mode in [*itertools.product(CALLS[row.application], JOINED), (leaf, "none")]:
+    for service, mode in [*itertools.product(CALLS[row.application], JOINED[row.provider]), (leaf, "none")]:
         switch(mesh, service, mode)
-        dropping = [] if JOINED[mode] else [service]
+        dropping = [] if JOINED[row.provider][mode] else [service]
         since = now_us()
         ask(mesh, path)
         traces = pieces(mesh.jaeger, since, row.expected.pieces(dropping))

@@ -9,7 +9,7 @@ from tests.cluster_package.support import Cluster
 from tests.reading.jaeger_server import jaeger_server
 
 from meshtrail.cluster import objects
-from meshtrail.cluster.application import form_of
+from meshtrail.cluster.application import deployed, form_of
 from meshtrail.cluster.jaeger import base_url, query_service
 from meshtrail.cluster.kubectl import ClusterError
 from meshtrail.cluster.objects import matches
@@ -189,3 +189,14 @@ def test_label_selectors(expression: dict[str, object], labels: dict[str, str], 
 )
 def test_the_form_is_known_from_the_image(image: str, form: str) -> None:
     assert form_of(image) == form
+
+
+@pytest.mark.parametrize(
+    ("label", "name"), [("bookinfo", "bookinfo"), ("three-tier", "three-tier"), ("a shop", "three-tier")]
+)
+def test_the_application_is_what_its_workloads_are_labelled(label: str, name: str) -> None:
+    cluster = Cluster()
+    for item in cluster.items:
+        if item["kind"] == "Deployment":
+            item["metadata"]["labels"]["app.kubernetes.io/part-of"] = label
+    assert deployed(cluster.snapshot()).name == name

@@ -14,6 +14,8 @@ from tests.support.mesh import eventually, meshtrail, running_mesh
 
 from meshtrail.local.state import RunningMesh
 
+pytestmark = pytest.mark.xdist_group("browser-bookinfo")  # one browser, one mesh
+
 ROUTES = "istio/bookinfo/by-user-v2-v3"
 NEEDS_A_NAME = {"button", "link", "textbox", "image", "heading", "RootWebArea"}
 

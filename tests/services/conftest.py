@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.services.harness import CALLERS, FORMS, IMPLEMENTATIONS, Collector, Implementation, Process, Upstream
+from tests.services.harness import CALLERS, FORMS, IMPLEMENTATIONS, KINDS, Collector, Implementation, Process, Upstream
 
 UPSTREAM_TIMEOUT = 1.5  # seconds; where a service lets it be chosen
 GROUP = "service-"  # of pytest-xdist
@@ -62,7 +62,8 @@ class Running:
             self._setup = self._start(implementation, form)
             self._key = implementation, form
         self._setup.upstream.reset()
-        self._setup.process.switch("all")
+        if self._setup.process.mode != "all":
+            self._setup.process.switch("all")
         return self._setup
 
     def _start(self, implementation: Implementation, form: str) -> Setup:
@@ -98,6 +99,12 @@ def running(request: pytest.FixtureRequest, _services: Callable[[Implementation,
 @pytest.fixture(params=each(CALLERS))
 def calling(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
     """Each service that calls another, in each form."""
+    return _services(*request.param)
+
+
+@pytest.fixture(params=each([one for one in KINDS if one.upstream]))
+def calling_kind(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """A service that calls another, one for each way of serving, in each form."""
     return _services(*request.param)
 
 

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -301,14 +302,19 @@ KINDS = tuple(
 )
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = DEADLINE) -> Any:
+def wait_for(condition: Callable[[], Any], what: str | Callable[[], str], seconds: float = DEADLINE) -> Any:
     """Return the first true value of `condition`; fail after `seconds`."""
     end = time.monotonic() + seconds
     while True:
         if value := condition():
             return value
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        assert time.monotonic() < end, f"waited {seconds} s for {what if isinstance(what, str) else what()}"
         time.sleep(0.01)
+
+
+def client(url: str = "") -> httpx.Client:
+    """A client that loads no certificate authorities: that takes longer than most tests here."""
+    return httpx.Client(base_url=url, timeout=DEADLINE, trust_env=False, verify=False)
 
 
 class Process:
@@ -318,6 +324,7 @@ class Process:
         self.implementation = implementation
         self.form = form
         self.lines: list[str] = []
+        self.mode = environment.get("PROPAGATION", "all")
         passed = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
         self.popen = subprocess.Popen(
             implementation.command(form),
@@ -338,7 +345,7 @@ class Process:
         self.port = int(started["port"])
         self.url = f"http://127.0.0.1:{self.port}"
         self.control = f"http://127.0.0.1:{started.get('control_port')}/propagation"
-        self.client = httpx.Client(base_url=self.url, timeout=DEADLINE, trust_env=False)
+        self.client = client(self.url)
 
     def _read(self) -> None:
         assert self.popen.stdout is not None
@@ -358,8 +365,9 @@ class Process:
         return self.client.get(self.implementation.path if path is None else path, headers=headers)
 
     def switch(self, mode: str) -> None:
-        answer = httpx.put(self.control, json={"mode": mode}, trust_env=False)
+        answer = self.client.put(self.control, json={"mode": mode})
         assert (answer.status_code, answer.json()) == (200, {"mode": mode})
+        self.mode = mode
 
     def terminate(self, number: int = signal.SIGTERM) -> None:
         self.popen.send_signal(number)
@@ -466,6 +474,7 @@ class Upstream(Server):
 
 class _UpstreamHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
     server: Upstream
 
     def do_GET(self) -> None:
@@ -512,13 +521,14 @@ class Collector(Server):
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
+        self.by_trace: defaultdict[str, list[Span]] = defaultdict(list)
         super().__init__(_CollectorHandler)
 
     def trace(self, trace_id: str, spans: int) -> dict[str, Span]:
         """Return the spans of a trace by name, once there are `spans` of them."""
-        found = wait_for(
-            lambda: (got := [one for one in list(self.spans) if one.trace == trace_id]) and len(got) >= spans and got,
-            f"{spans} spans of {trace_id}, have {[one.name for one in self.spans if one.trace == trace_id]}",
+        found = self.by_trace[trace_id]
+        wait_for(
+            lambda: len(found) >= spans, lambda: f"{spans} spans of {trace_id}, have {[one.name for one in found]}"
         )
         assert len(found) == spans, [one.name for one in found]
         return {one.name: one for one in found}
@@ -526,6 +536,7 @@ class Collector(Server):
 
 class _CollectorHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement
     server: Collector
 
     def do_POST(self) -> None:
@@ -536,7 +547,9 @@ class _CollectorHandler(BaseHTTPRequestHandler):
             attributes = {one.key: one.value.string_value for one in resource.resource.attributes}
             for scope in resource.scope_spans:
                 for span in scope.spans:
-                    self.server.spans.append(_span(attributes["service.name"], span))
+                    got = _span(attributes["service.name"], span)
+                    self.server.by_trace[got.trace].append(got)
+                    self.server.spans.append(got)
         self.send_response(200)
         self.send_header("Content-Type", "application/x-protobuf")
         self.send_header("Content-Length", "0")

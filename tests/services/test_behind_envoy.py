@@ -13,9 +13,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import envoy  # type: ignore[import-untyped]
-import httpx
 import pytest
-from tests.services.harness import CALLERS, DEADLINE, FORMS, Collector, Process, Span, Upstream, wait_for
+from tests.services.harness import CALLERS, FORMS, Collector, Process, Span, Upstream, client, wait_for
 
 EXTENSIONS = "type.googleapis.com/envoy.extensions"
 
@@ -106,10 +105,10 @@ class Envoy:
             raise
 
     def _listener(self) -> str:
-        with httpx.Client(trust_env=False, timeout=DEADLINE) as client:
-            if client.get(f"{self.admin}/ready").status_code != 200:
+        with client() as http:
+            if http.get(f"{self.admin}/ready").status_code != 200:
                 return ""
-            statuses = client.get(f"{self.admin}/listeners?format=json").json()["listener_statuses"]
+            statuses = http.get(f"{self.admin}/listeners?format=json").json()["listener_statuses"]
         return f"http://127.0.0.1:{statuses[0]['local_address']['socket_address']['port_value']}"
 
     def __enter__(self) -> Self:
@@ -132,7 +131,7 @@ class Sidecar:
     def ask(self, spans: int) -> list[Span]:
         """Send one request through the sidecar; return the spans that came of it."""
         known = len(self.collector.spans)
-        answer = httpx.get(self.inbound.url + self.process.implementation.path, trust_env=False, timeout=DEADLINE)
+        answer = self.process.client.get(self.inbound.url + self.process.implementation.path)
         self.process.implementation.check(answer)
         got = wait_for(
             lambda: len(self.collector.spans) >= known + spans and self.collector.spans[known:], f"{spans} spans"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -41,9 +41,10 @@ class Control:
 
 
 @pytest.fixture(params=each(KINDS, ("plain",)))
-def control(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Control:
+def control(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Iterator[Control]:
     setup = _services(*request.param)
-    return Control(urlsplit(setup.process.control).port or 0)
+    yield Control(urlsplit(setup.process.control).port or 0)
+    setup.process.switch("all")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from meshtrail_common import logs
 from meshtrail_common.forwarding import Forwarder
@@ -70,7 +70,17 @@ class Service(Generic[S]):
         from meshtrail_common.refusals import Channel
 
         stopping = False
+        server: Any = None
         sockets: dict[int, object] = {}
+
+        def stop(*_: object) -> None:
+            nonlocal stopping
+            stopping = True
+            if server is not None:
+                server.pull_trigger()
+
+        # Before the line `listening`: who reads it may end the service at once.
+        _on_signal(stop)
         server = create_server(
             app,
             map=sockets,
@@ -83,15 +93,9 @@ class Service(Generic[S]):
         )
         server.channel_class = Channel
 
-        def stop(*_: object) -> None:
-            nonlocal stopping
-            stopping = True
-            server.pull_trigger()
-
         def turn(seconds: float) -> None:
             wasyncore.loop(timeout=seconds, use_poll=True, map=sockets, count=1)
 
-        _on_signal(stop)
         while not stopping:
             turn(5)
         # waitress by itself would leave answers that its threads have yet to give: turn its loop until they are sent.

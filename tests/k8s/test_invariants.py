@@ -194,6 +194,39 @@ def test_policies_let_through_exactly_the_chain_of_calls() -> None:
     assert inside <= ways_in & ways_out
 
 
+def test_bookinfo_s_policies_let_in_exactly_its_calls() -> None:
+    """The accounts are those that the callers run as, the paths those that they ask for."""
+    accounts = {
+        (dict(template["metadata"]["labels"])["app"], template["spec"]["serviceAccountName"])
+        for one, _ in workloads(_build("k8s/overlays/bookinfo-postgres"))
+        for template in [one["spec"]["template"]]
+    }
+    assert len(dict(accounts)) == len(accounts)
+    app_of = {account: app for app, account in accounts}
+    edges = set()
+    for one in _build("istio/bookinfo/security").objects:
+        for rule in one["spec"].get("rules", []):
+            for source in rule["from"]:
+                callers = {app_of.get(account, "gateway") for account in source["source"]["serviceAccounts"]}
+                edges |= {(caller, one["spec"]["selector"]["matchLabels"]["app"]) for caller in callers}
+    assert edges == {
+        ("gateway", "productpage"),
+        ("productpage", "details"),
+        ("productpage", "reviews"),
+        ("productpage", "ratings"),
+        ("reviews", "ratings"),
+        ("ratings", "postgres"),
+    }
+    routed = _build("istio/bookinfo").objects
+    (page,) = [one for one in routed if one["kind"] == "VirtualService"]
+    (policy,) = [one for one in _build("istio/bookinfo/security").objects if one["metadata"]["name"] == "productpage"]
+    wanted = {
+        path["uri"].get("exact") or path["uri"]["prefix"] for http in page["spec"]["http"] for path in http["match"]
+    }
+    allowed = policy["spec"]["rules"][0]["to"][0]["operation"]["paths"]
+    assert {path.removesuffix("*").removesuffix("/") or "/" for path in allowed} == wanted
+
+
 def _who(peer: Object) -> str:
     """The pods that a policy selects, or a peer of one."""
     pods = _selected(peer.get("podSelector", {}))

@@ -12,6 +12,7 @@ from tests.services.harness import (
     DATABASE,
     DATABASES,
     FRONTEND,
+    KINDS,
     Answer,
     Collector,
     Implementation,
@@ -82,6 +83,26 @@ def test_b3_is_read_and_w3c_wins(traced: Setup) -> None:
     traced.process.get(headers=headers | {"traceparent": f"00-{w3c}-{PARENT}-01"})
     traced.collector.trace(w3c, count)
     assert len([span for span in traced.collector.spans if span.trace == b3]) == count
+
+
+@pytest.mark.parametrize("implementation", [one for one in KINDS if one.language != "python"], ids=str)
+def test_variables_of_the_sdk(implementation: Implementation) -> None:
+    """Of the formats the last listed wins, and the single b3 header is written when it is listed."""
+    b3, w3c = secrets.token_hex(16), secrets.token_hex(16)
+    with Upstream(implementation.upstream_answer) as upstream, Collector() as collector:
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_PROPAGATORS": "tracecontext,baggage,b3",
+            "OTEL_SERVICE_NAME": "renamed",
+            "OTEL_RESOURCE_ATTRIBUTES": "service.name=not-this,team=blue",
+        }
+        with Process(implementation, "otel", **environment, **implementation.upstream_at(upstream.url)) as process:
+            process.get(headers={"b3": f"{b3}-{PARENT}-1", "traceparent": f"00-{w3c}-{PARENT}-01"})
+        spans = collector.trace(b3, len(implementation.spans))
+    assert {span.service for span in spans.values()} == {"renamed"}
+    for seen in upstream.seen:
+        assert seen["b3"].split("-")[:2] == seen["traceparent"].split("-")[1:3]
+        assert "x-b3-traceid" not in seen
 
 
 def test_sampling_follows_the_sidecar(traced: Setup) -> None:

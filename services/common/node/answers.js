@@ -1,5 +1,7 @@
 // What the Express services have in common: health, JSON errors, the access log.
 
+import { unescape } from "node:querystring";
+
 import { ServiceError } from "./errors.js";
 
 /** What the plain form does with an error beyond answering and logging it: nothing. */
@@ -21,7 +23,7 @@ export function prepare(app, logger) {
     this.end(body);
     const { method, path } = this.req;
     const { started, failure } = this.locals;
-    logger.access(method, decoded(path), this.statusCode, started, this.req.get("x-request-id"), failure);
+    logger.access(method, unescape(path), this.statusCode, started, this.req.get("x-request-id"), failure);
     return this;
   };
 
@@ -65,12 +67,4 @@ export function answerErrors(app, logger, onError) {
     response.locals.failure = expected ? error.message : undefined;
     response.status(expected ? error.status : 500).json({ error: expected ? error.message : "internal error" });
   });
-}
-
-function decoded(path) {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from meshtrail.errors import MeshtrailError
@@ -145,16 +146,23 @@ def _tool(name: str, version_argument: str, pattern: str, minimum: str, user: st
     path = shutil.which(name)
     if path is None:
         raise MeshtrailError(f"{name} is not on the PATH; {user} needs it", mend=_mend(name, minimum, service))
-    done = subprocess.run([path, version_argument], capture_output=True, text=True, timeout=60, check=False)
-    found = re.search(pattern, done.stdout)
-    if done.returncode != 0 or found is None:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["nothing"]
-        raise MeshtrailError(f"`{path} {version_argument}` does not say its version but: {said[0]}")
+    said = _says(path, version_argument, Path(path).stat().st_mtime_ns)
+    found = re.search(pattern, said)
+    if found is None:
+        last = said.strip().splitlines()[-1:] or ["nothing"]
+        raise MeshtrailError(f"`{path} {version_argument}` does not say its version but: {last[0]}")
     if _numbers(found[1]) < _numbers(minimum):
         raise MeshtrailError(
             f"{path} is {found[1]}; {user} needs {minimum} at least", mend=_mend(name, minimum, service)
         )
     return path, found[1]
+
+
+@lru_cache
+def _says(path: str, argument: str, changed: int) -> str:
+    """What a program says of its version, asked once for as long as its file does not change."""
+    done = subprocess.run([path, argument], capture_output=True, text=True, timeout=60, check=False)
+    return done.stdout if done.returncode == 0 else done.stderr or done.stdout
 
 
 def _mend(name: str, minimum: str, service: str) -> str:

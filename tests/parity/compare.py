@@ -34,6 +34,9 @@ listener (difference `called-address`): only the path is compared."""
 NAMES_ITS_POD = re.compile(r"/(productpage|reviews)\b")
 """Paths whose answer holds the name of a pod of reviews: how long that is differs, and with it the answer's size."""
 
+GAVE_UP = re.compile(r"(?<=_Pool)\(host='[^']*', port=\d+\)(: Read timed out\. \(read timeout=)[\d.]+")
+"""An error of urllib3: whom it called (difference `called-address`), and how much of the time was left."""
+
 IGNORED_FIELDS = {"exception.stacktrace": "holds the paths of files"}
 
 IGNORED_HEADERS = {
@@ -151,7 +154,10 @@ def _tree(span: dict[str, Any], spans: list[dict[str, Any]], requests: Mapping[s
         "tags": tags(_reachable(span["tags"]), requests),
         "process": tags(span["process_tags"], requests),
         "events": sorted(
-            str(field["value"]) for log in span["logs"] for field in log["fields"] if field["key"] not in IGNORED_FIELDS
+            GAVE_UP.sub(r"\1", str(field["value"]))
+            for log in span["logs"]
+            for field in log["fields"]
+            if field["key"] not in IGNORED_FIELDS
         ),
         "children": sorted(children, key=_text),
     }
@@ -187,7 +193,7 @@ def tags(found: Mapping[str, Any], requests: Mapping[str, int]) -> dict[str, Any
         elif name == "response_size" and NAMES_ITS_POD.search(str(found.get("http.url", ""))):
             result[name] = "with a pod's name"
         elif isinstance(value, str):
-            result[name] = re.sub(r"Python-urllib/3\.\d+", "Python-urllib", value)
+            result[name] = GAVE_UP.sub(r"\1", re.sub(r"Python-urllib/3\.\d+", "Python-urllib", value))
         else:
             result[name] = value
     return result

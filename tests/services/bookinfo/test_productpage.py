@@ -260,11 +260,7 @@ def test_a_browser_is_told_to_fetch_and_run_nothing_else(shop: Setup) -> None:
 
 
 def test_flood() -> None:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
-
-    with Upstream({}) as upstream:
-        upstream.answer = Answer(action=answer)
+    with Upstream(REVIEWS_ANSWER) as upstream:
         settings = load(Settings, PRODUCTPAGE.upstream_at(upstream.url) | {"FLOOD_FACTOR": "3"})
         assert create_app(settings, Forwarder(Switch())).test_client().get("/productpage").status_code == 200
         assert upstream.paths.count("/reviews/0") == 4

@@ -190,3 +190,11 @@ def test_a_program_that_does_not_answer_is_named(repository: Repository) -> None
     repository.install("go", "#!/bin/sh\necho 'no such toolchain' >&2; exit 1\n")
     with pytest.raises(MeshtrailError, match="does not say its version but: no such toolchain"):
         command(repository.root, "hello", "go", "plain")
+
+
+def test_a_build_is_announced_and_nothing_else(repository: Repository) -> None:
+    repository.install("go", GO, "1.26.8")
+    said: list[str] = []
+    for _ in range(2):
+        command(repository.root, "hello", "go", "plain", announce=said.append)
+    assert said == ["building hello in Go, the first time in a minute or two ..."]

@@ -94,9 +94,10 @@ def start_options(command: Command) -> Command:
         root: Path | None,
         **others: Any,
     ) -> Any:
+        from meshtrail.local.building import build
         from meshtrail.local.options import MeshOptions
 
-        options = functools.partial(
+        chosen = functools.partial(
             MeshOptions.of,
             application_name=application,
             form=form,
@@ -115,6 +116,12 @@ def start_options(command: Command) -> Command:
             lenient=lenient,
             root=root,
         )
+
+        def options() -> MeshOptions:
+            checked = chosen()
+            build(checked, lambda sentence: click.echo(f"  {sentence}", err=True))
+            return checked
+
         return command(options=options, **others)
 
     result: Any = wrapped

@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -57,9 +57,12 @@ def implementations(root: Path) -> list[Implementation]:
     return found
 
 
-def command(root: Path, service: str, language: str, form: str) -> list[str]:
+def command(
+    root: Path, service: str, language: str, form: str, *, announce: Callable[[str], None] = lambda _: None
+) -> list[str]:
     """The argv that starts a service; what is stale is built first, which takes a while the first time.
 
+    `announce` gets a sentence before each build.
     Raises MeshtrailError when the repository has no such program, when the toolchain is missing or too old, and when
     the build fails.
     """
@@ -70,9 +73,9 @@ def command(root: Path, service: str, language: str, form: str) -> list[str]:
             mend=f"take one of: {there or 'none is there'}",
         )
     if language == "go":
-        return [str(_build_go(root, service, form))]
+        return [str(_build_go(root, service, form, announce))]
     if language == "node":
-        return [_install_node(root, service), str(_entry(root, service, language, form))]
+        return [_install_node(root, service, announce), str(_entry(root, service, language, form))]
     return [sys.executable, "-P", "-u", "-m", f"{_package(service)}.{form}"]
 
 
@@ -100,7 +103,7 @@ def _is_there(root: Path, service: str, language: str, form: str) -> bool:
     return any(entry.glob("*.go")) if language == "go" else entry.is_file()
 
 
-def _build_go(root: Path, service: str, form: str) -> Path:
+def _build_go(root: Path, service: str, form: str, announce: Callable[[str], None]) -> Path:
     """Build one program of the module services/go.mod; without cgo, as in the image."""
     services = (root / "services").resolve()
     go, version = _tool("go", "version", r"go(\d+\.\d+)", _go_minimum(services), f"{service} in Go")
@@ -112,13 +115,14 @@ def _build_go(root: Path, service: str, form: str) -> Path:
         state = _fingerprint(sources, version)
         stamp = program.parent / f"{name}.stamp"
         if not (program.is_file() and _read(stamp) == state):
+            announce(f"building {service} in Go, the first time in a minute or two ...")
             arguments = ["build", "-trimpath", "-o", str(program), f"./{service}/go/{form}"]
             _run([go, *arguments], services, {"CGO_ENABLED": "0"}, f"{service} in Go")
             stamp.write_text(state)
     return program
 
 
-def _install_node(root: Path, service: str) -> str:
+def _install_node(root: Path, service: str, announce: Callable[[str], None]) -> str:
     """Install what package-lock.json says, for both forms; return the program `node`."""
     folder = (root / "services" / service / "node").resolve()
     package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
@@ -134,6 +138,7 @@ def _install_node(root: Path, service: str) -> str:
                 raise MeshtrailError(
                     f"npm is not on the PATH; {service} in Node needs it", mend=_mend("npm", minimum, service)
                 )
+            announce(f"installing the packages of {service} in Node ...")
             arguments = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
             _run([npm, *arguments], folder, {}, f"the packages of {service} in Node")
             stamp.write_text(state)

@@ -324,6 +324,7 @@ class Process:
         self.implementation = implementation
         self.form = form
         self.lines: list[str] = []
+        self._entries: list[dict[str, Any]] = []
         self.mode = environment.get("PROPAGATION", "all")
         passed = {name: value for name in ("PATH", "HOME", "TMPDIR") if (value := os.environ.get(name))}
         self.popen = subprocess.Popen(
@@ -359,7 +360,8 @@ class Process:
 
     def logs(self) -> list[dict[str, Any]]:
         """Return the log lines so far; each has to be one JSON object."""
-        return [json.loads(line) for line in list(self.lines)]
+        self._entries += [json.loads(line) for line in self.lines[len(self._entries) :]]
+        return list(self._entries)
 
     def get(self, path: str | None = None, headers: Any = None) -> httpx.Response:
         return self.client.get(self.implementation.path if path is None else path, headers=headers)

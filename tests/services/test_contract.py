@@ -186,7 +186,7 @@ def test_client_that_leaves_costs_nothing(calling: Setup) -> None:
 
 
 def test_requests_at_the_same_time(running: Setup) -> None:
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: running.process.get(), range(64)))
     for answer in answers:
         running.implementation.check(answer)

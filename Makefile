@@ -78,7 +78,7 @@ docs: $(READY) ## Write the generated parts of docs/ anew (a test holds them to 
 	@$(BIN)/python -m meshtrail.mesh.differences docs/local-mesh-config.md
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache services/*/node/node_modules
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	@echo "Setting up $(VENV) (locked versions) ..."

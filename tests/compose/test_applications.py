@@ -49,12 +49,13 @@ def page(mesh: Project) -> Trace:
     """The complete trace of one request for the page that got as far as ratings: v2 or v3 of reviews answered."""
 
     def whole(trace: Trace) -> bool:
-        # Four services, three of which are called from the mesh, and the gateway's two.
-        return trace.complete and len([span for span in trace.spans if span.by_proxy]) in (7, 9)
+        return trace.complete and len([span for span in trace.spans if span.by_proxy]) == 9
 
     def deep() -> Trace | None:
-        text, trace = asked(mesh, "/productpage", whole)
-        return trace if re.search(r"stars, (black|red)", text) else None
+        mark = f"meshtrail-test/{secrets.token_hex(8)}"
+        answer = httpx.get(mesh.gateway + "/productpage", headers={"user-agent": mark}, trust_env=False, timeout=15)
+        # v1 shows no stars, and asks nobody for them.
+        return trace_of(mesh.jaeger, mark, whole) if re.search(r"stars, (black|red)", answer.text) else None
 
     found = eventually(deep, within=30, what="reviews with stars")
     assert found is not None

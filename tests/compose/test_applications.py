@@ -55,7 +55,13 @@ def page(mesh: Project) -> Trace:
         mark = f"meshtrail-test/{secrets.token_hex(8)}"
         answer = httpx.get(mesh.gateway + "/productpage", headers={"user-agent": mark}, trust_env=False, timeout=15)
         # v1 shows no stars, and asks nobody for them.
-        return trace_of(mesh.jaeger, mark, whole) if re.search(r"stars, (black|red)", answer.text) else None
+        if not re.search(r"stars, (black|red)", answer.text):
+            return None
+        try:
+            return trace_of(mesh.jaeger, mark, whole, deadline_s=5)
+        except AssertionError:
+            # On a busy machine the first page may be late by its 3 s, and its trace has the second try in it: ask again.
+            return None
 
     found = eventually(deep, within=30, what="reviews with stars")
     assert found is not None

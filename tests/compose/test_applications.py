@@ -60,7 +60,7 @@ def page(mesh: Project) -> Trace:
         try:
             return trace_of(mesh.jaeger, mark, whole, deadline_s=5)
         except AssertionError:
-            # On a busy machine the first page may be late by its 3 s, and its trace has the second try in it: ask again.
+            # On a busy machine reviews may take more than 3 s at first: the second try is in the trace too. Ask again.
             return None
 
     found = eventually(deep, within=30, what="reviews with stars")

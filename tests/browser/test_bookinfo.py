@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from tests.support.mesh import eventually, meshtrail, running_mesh
@@ -33,8 +34,23 @@ def open_page(browser: Chrome, mesh: RunningMesh) -> None:
 
 def sign_in(browser: Chrome, name: str) -> None:
     field = browser.find_element(By.ID, "username")
-    field.send_keys(name, Keys.ENTER)
-    eventually(lambda: name in browser.find_element(By.TAG_NAME, "header").text, what=f"{name} signed in")
+    leads_on(browser, lambda: field.send_keys(name, Keys.ENTER))
+    assert name in browser.find_element(By.TAG_NAME, "header").text
+
+
+def leads_on(browser: Chrome, act: Callable[[], None]) -> None:
+    """Do what sends a form, and wait until the page after it is there to its end."""
+    before = browser.find_element(By.TAG_NAME, "html")
+    act()
+
+    def arrived() -> bool:
+        try:
+            before.is_enabled()
+        except StaleElementReferenceException:
+            return bool(browser.find_elements(By.TAG_NAME, "footer"))
+        return False
+
+    eventually(arrived, what="the next page")
 
 
 def stars(browser: Chrome) -> list[str | None]:
@@ -74,7 +90,7 @@ def test_jason_sees_black_stars_others_red_ones(browser: Chrome, mesh: RunningMe
     sign_in(browser, "jason")
     assert stars(browser) == ["5 of 5 stars, black", "4 of 5 stars, black"]
     assert "reviews v2" in browser.find_element(By.CLASS_NAME, "served").text
-    browser.find_element(By.CSS_SELECTOR, "header button").click()
+    leads_on(browser, browser.find_element(By.CSS_SELECTOR, "header button").click)
     assert browser.find_elements(By.ID, "username")
     assert stars(browser)[0] == "5 of 5 stars, red"
 
@@ -91,10 +107,12 @@ def test_keyboard_alone(browser: Chrome, mesh: RunningMesh) -> None:
                 return active
         raise AssertionError(f"{to} is out of reach")
 
-    tab(to="username").send_keys("jason", Keys.ENTER)
-    eventually(lambda: stars(browser)[0] == "5 of 5 stars, black", what="the page of jason")
-    tab(to="Sign out").send_keys(Keys.ENTER)
-    eventually(lambda: browser.find_elements(By.ID, "username"), what="signed out")
+    field = tab(to="username")
+    leads_on(browser, lambda: field.send_keys("jason", Keys.ENTER))
+    assert stars(browser)[0] == "5 of 5 stars, black"
+    button = tab(to="Sign out")
+    leads_on(browser, lambda: button.send_keys(Keys.ENTER))
+    assert browser.find_elements(By.ID, "username")
 
 
 def test_screen_reader(browser: Chrome, mesh: RunningMesh) -> None:

@@ -79,10 +79,12 @@ def test_every_pod_is_switched(pods: Pods) -> None:
 
 
 def test_one_that_does_not_answer_keeps_all_from_being_switched(pods: Pods) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    # Bound and not listening: nobody answers there, and nobody else is given the port meanwhile.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
         pods.ports["backend-b"] = closed.getsockname()[1]
-    with pods.session() as session, pytest.raises(ClusterError, match="backend-b does not answer"):
-        propagation.switch(session, "backend", "none")
+        with pods.session() as session, pytest.raises(ClusterError, match="backend-b does not answer"):
+            propagation.switch(session, "backend", "none")
     assert pods.modes == ["all", "all"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from pathlib import Path
 import psycopg
 from tests.services.harness import wait_for
 from tests.support.absent import absent
+
+from meshtrail.local.ports import Ports
 
 PASSWORD = "hunter2"
 
@@ -28,8 +29,9 @@ class Postgres:
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres", "postgres")
             self.as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        # Held: the server finds its port free again after a restart.
+        self._ports = Ports()
+        self.port = self._ports.free()
         self.url = f"postgresql://demo:{PASSWORD}@127.0.0.1:{self.port}/postgres"
         secret = folder / "password"
         secret.write_text(PASSWORD)
@@ -73,6 +75,9 @@ class Postgres:
             self.process.wait(20)
             self.process = None
 
+    def release(self) -> None:
+        self._ports.close()
+
     def execute(self, statement: str) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode())
@@ -96,3 +101,4 @@ def private_server() -> Iterator[Postgres]:
             yield postgres
         finally:
             postgres.stop()
+            postgres.release()

@@ -144,13 +144,15 @@ def test_dripping_upstream_is_504(failing: Setup) -> None:
 @pytest.mark.parametrize("implementation", [one for one in CALLERS if one.failure_status], ids=str)
 def test_unreachable_upstream_is_502(implementation: Implementation) -> None:
     assert implementation.failure_status
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    with Process(implementation, "plain", **implementation.upstream_at(f"http://127.0.0.1:{port}")) as process:
-        answer = process.get()
-        assert answer.status_code == implementation.failure_status[0]
-        assert answer.json() == {"error": f"upstream {implementation.upstream} failed: cannot connect"}
-        assert process.get("/readyz").status_code == 200
+    # Bound and not listening: nobody answers there, and nobody else is given the port meanwhile.
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        upstream = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with Process(implementation, "plain", **implementation.upstream_at(upstream)) as process:
+            answer = process.get()
+            assert answer.status_code == implementation.failure_status[0]
+            assert answer.json() == {"error": f"upstream {implementation.upstream} failed: cannot connect"}
+            assert process.get("/readyz").status_code == 200
 
 
 def test_connection_that_the_upstream_closed_costs_no_request(calling: Setup) -> None:

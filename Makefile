@@ -15,6 +15,9 @@ WORKERS ?= 4
 SCRIPTS := scripts/form-diff scripts/record-picture scripts/requirements scripts/schemas scripts/image-sizes tests/images/stand-ins/build
 SHELL_SCRIPTS := $(wildcard .ci/* scripts/build-images scripts/gateway-api-crds compose/ready tests/images/stand-ins/*/*.sh)
 
+# Bytecode is kept, whatever the shell says: hundreds of short processes would each compile the same files anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up preflight test test-matrix test-soak test-compose test-cluster check format bench bench-cluster record-parity picture docs clean
@@ -82,7 +85,7 @@ clean: ## Remove the environment and every cache
 
 $(READY): pyproject.toml uv.lock | $(UV)
 	@echo "Setting up $(VENV) (locked versions) ..."
-	@$(UV) sync --locked --quiet
+	@$(UV) sync --locked --quiet --compile-bytecode
 	@touch $@
 
 .cache/uv/bin/uv:

@@ -35,8 +35,8 @@ def user() -> str:
 
 def sign_in(name: str) -> None:
     """Remember a name; ServiceError 400 for one that cannot travel in a header."""
-    name = name.strip()
-    if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+    given, name = name, name.strip()
+    if not (name and len(given) <= LONGEST_NAME and name.isprintable()):
         raise ServiceError(400, f"username has to be 1 to {LONGEST_NAME} printable characters")
     session["user"] = name
 

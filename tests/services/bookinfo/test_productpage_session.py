@@ -95,7 +95,7 @@ def test_redirect_stays_on_this_site(shop: Setup, referrer: str, location: str) 
         assert (answer.status_code, answer.headers["location"]) == (302, location)
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "J\u00fcrgen", "\u30e6\u30fc\u30b6\u30fc", "a" * 64])
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "J\u00fcrgen", "\u30e6\u30fc\u30b6\u30fc", "a" * 62])
 def test_any_printable_name_will_do(shop: Setup, name: str) -> None:
     sign_in(shop, f" {name} ")
     html = page(shop)

@@ -131,14 +131,35 @@ def test_no_answer_in_time() -> None:
         client.services()
 
 
+def test_a_connection_that_breaks_is_no_failure_yet() -> None:
+    """A kept one may be closed just as the request goes out; a port-forward does so when its pod goes."""
+    body = b'{"data": ["frontend"]}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def speak() -> None:
+            for said in (b"", answer):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(said)
+
+        thread = threading.Thread(target=speak)
+        thread.start()
+        with JaegerClient(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            assert list(client.services()) == ["frontend"]
+        thread.join()
+
+
 def test_a_port_that_speaks_something_else() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(4096)
-                connection.sendall(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
+            for _ in range(2):  # it is asked once more
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00")
 
         thread = threading.Thread(target=speak)
         thread.start()

@@ -185,11 +185,18 @@ class JaegerClient:
         except ValueError as error:
             raise self._not_jaeger(path, str(error)) from error
 
+    def _ask(self, address: str, query: Mapping[str, Any] | None) -> httpx.Response:
+        """A GET, asked once more when the connection broke: a kept one may be closed just as the request goes out."""
+        try:
+            return self._http.get(address, params=query)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            return self._http.get(address, params=query)
+
     def _get(self, path: str, query: Mapping[str, Any] | None = None, *, may_be_absent: bool = False) -> Any:
         """The decoded answer; None for Jaeger's own "trace not found" if `may_be_absent`."""
         address = self.url + path
         try:
-            response = self._http.get(address, params=query)
+            response = self._ask(address, query)
         except httpx.TimeoutException as error:
             raise JaegerError(
                 f"{address} did not answer within {self._timeout_s:g} s",

@@ -242,6 +242,9 @@ def test_mistake_and_near_miss(read: Read, refuse: Refuse, wrong: str, field: st
         ("[{redirect: {uri: /}, rewrite: {uri: /}}]", "cannot rewrite"),
         ("[{directResponse: {status: 100}}]", "out of range"),
         ("[a]", "must be a mapping, not the string 'a'"),
+        ("[{redirect: {uri: /}, headers: {response: {set: {host: a}}}}]", "host cannot be set here"),
+        ("[{redirect: {uri: /}, headers: {request: {set: {':path': /}}}}]", ":path cannot be set here"),
+        ("[{redirect: {uri: /}, headers: {request: {remove: [Host]}}}]", "Host cannot be removed"),
     ],
 )
 def test_wrong_routes(refuse: Refuse, routes: str, part: str) -> None:

@@ -174,12 +174,21 @@ def header_operations(fields: Fields, name: str) -> kinds.HeaderOperations:
         entries = value.entries() if value else []
         for key, item in entries:
             check_header_name(item, key)
+            if _is_pseudo(key) and (name == "response" or key.lower() not in ("host", ":authority")):
+                item.error(f"{key} cannot be set here: Envoy refuses it; requests take host")
             if isinstance(item.raw, str) and any(ord(char) < 32 and char != "\t" for char in item.raw):
                 item.error("a header value cannot hold control characters")
         pairs[operation] = tuple((key, item.text()) for key, item in entries)
     for item in found.items("remove"):
         check_header_name(item, item.raw if isinstance(item.raw, str) else "x")
+        if isinstance(item.raw, str) and _is_pseudo(item.raw):
+            item.error(f"{item.raw} cannot be removed: Envoy refuses to")
     return kinds.HeaderOperations(pairs["set"], pairs["add"], found.strings("remove"))
+
+
+def _is_pseudo(name: str) -> bool:
+    """Whether Envoy takes a header as part of the request line: `host`, and what begins with a colon."""
+    return name.startswith(":") or name.lower() == "host"
 
 
 def read_redirect(fields: Fields) -> kinds.Redirect:

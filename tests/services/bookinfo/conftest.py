@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.services.bookinfo.shop import PRODUCTPAGE, play
 from tests.services.conftest import Setup, each
 from tests.services.harness import Implementation, implementation
 
@@ -33,3 +34,19 @@ def traced_reviews(request: pytest.FixtureRequest, _services: Callable[[Implemen
 def ratings(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
     """ratings v1, in each form."""
     return _services(*request.param)
+
+
+@pytest.fixture(params=each([PRODUCTPAGE]))
+def shop(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    """productpage in each form, with details, reviews and ratings that the tests play."""
+    setup = _services(*request.param)
+    setup.process.client.cookies.clear()
+    play(setup)
+    return setup
+
+
+@pytest.fixture(params=each([PRODUCTPAGE], ("otel",)))
+def traced_shop(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
+    setup = _services(*request.param)
+    play(setup)
+    return setup

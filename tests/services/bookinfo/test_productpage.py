@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from tests.services.conftest import Setup, each
-from tests.services.harness import DETAILS_ANSWER, Answer, Implementation, Upstream, implementation, wait_for
+from tests.services.bookinfo.shop import PRODUCTPAGE, RATINGS_ANSWER, REVIEWS_ANSWER, page, play, said
+from tests.services.conftest import Setup
+from tests.services.harness import DETAILS_ANSWER, Answer, Upstream, wait_for
 
 from meshtrail_common.forwarding import Forwarder
 from meshtrail_common.propagation import Switch
@@ -21,70 +20,9 @@ from meshtrail_common.settings import load
 from productpage.app import create_app
 from productpage.settings import Settings
 
-PRODUCTPAGE = implementation("productpage")
-REVIEWS_ANSWER = {
-    "id": "0",
-    "podname": "reviews-v3-5d8f9c7b6-abcde",
-    "clustername": "west",
-    "reviews": [
-        {"reviewer": "Reviewer1", "text": "Good.", "rating": {"stars": 5, "color": "red"}},
-        {"reviewer": "Reviewer2", "text": "Fair.", "rating": {"stars": 4, "color": "red"}},
-    ],
-}
-RATINGS_ANSWER = {"id": 0, "ratings": {"Reviewer1": 5, "Reviewer2": 4}}
 PARENT = "b7ad6b7169203331"
 APOLOGY = "Sorry, {} cannot be shown at the moment."
 NO_DETAILS, NO_REVIEWS = APOLOGY.format("the details of this book"), APOLOGY.format("the reviews of this book")
-
-
-def said(content: Any) -> Answer:
-    return Answer(body=json.dumps(content).encode())
-
-
-def play(
-    setup: Setup, details: Answer | None = None, reviews: Answer | None = None, ratings: Answer | None = None
-) -> None:
-    """Let the one upstream of the tests answer for all three services."""
-    answers = {
-        "details": details or said(DETAILS_ANSWER),
-        "reviews": reviews or said(REVIEWS_ANSWER),
-        "ratings": ratings or said(RATINGS_ANSWER),
-    }
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        one = answers[handler.path.split("/")[1]]
-        if one.gate:
-            one.gate.wait(20)
-        if one.action:
-            one.action(handler)
-            return
-        head = f"HTTP/1.1 {one.status} x\r\nConnection: close\r\nContent-Length: {len(one.body)}\r\n\r\n"
-        handler.wfile.write(head.encode() + one.body)
-
-    setup.upstream.answer = Answer(action=answer)
-
-
-@pytest.fixture(params=each([PRODUCTPAGE]))
-def shop(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
-    """productpage in each form, with details, reviews and ratings that the tests play."""
-    setup = _services(*request.param)
-    setup.process.client.cookies.clear()
-    play(setup)
-    return setup
-
-
-@pytest.fixture(params=each([PRODUCTPAGE], ("otel",)))
-def traced_shop(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
-    setup = _services(*request.param)
-    play(setup)
-    return setup
-
-
-def page(setup: Setup, **headers: str) -> str:
-    answer = setup.process.get("/productpage", headers=headers)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return answer.text
 
 
 def test_page_shows_what_the_others_say(shop: Setup) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from tests.services.bookinfo.test_productpage import PRODUCTPAGE, page, play
-from tests.services.conftest import Setup, each
-from tests.services.harness import Implementation, wait_for
+from tests.services.bookinfo.shop import page
+from tests.services.conftest import Setup
+from tests.services.harness import wait_for
 
 from meshtrail_common.forwarding import Forwarder
 from meshtrail_common.propagation import Switch
@@ -18,15 +16,6 @@ from productpage.app import create_app
 from productpage.settings import Settings
 
 SECRET = "0123456789abcdef"
-
-
-@pytest.fixture(params=each([PRODUCTPAGE]))
-def shop(request: pytest.FixtureRequest, _services: Callable[[Implementation, str], Setup]) -> Setup:
-    """productpage in each form, nobody signed in."""
-    setup = _services(*request.param)
-    setup.process.client.cookies.clear()
-    play(setup)
-    return setup
 
 
 def sign_in(setup: Setup, username: str, **headers: str) -> httpx.Response:

@@ -29,7 +29,7 @@ from tests.support.mesh import ROOT, eventually
 from meshtrail.cluster.session import Where, opened
 from meshtrail.load.target import Target
 from meshtrail.model.trace import Trace
-from meshtrail.reading.jaeger import JaegerClient
+from meshtrail.reading.jaeger import JaegerClient, JaegerError
 
 GATEWAY = "istio-ingressgateway.istio-system"
 OVERLAY = "meshtrail"  # the namespace that the overlays name
@@ -266,10 +266,14 @@ class Application:
                 # A sidecar keeps its spans for 5 s at most.
                 patience = time.monotonic() + 8
                 while answer.status_code == status and time.monotonic() < patience:
-                    found = client.find(self.gateway, tags={"user_agent": mark})
+                    try:
+                        found = client.find(self.gateway, tags={"user_agent": mark})
+                    except JaegerError as error:  # a port-forward that is started again
+                        found, seen = (), error
+                    else:
+                        seen = [shape(trace) for trace in found]
                     if len(found) == 1 and done(found[0]):
                         return found[0]
-                    seen = [shape(trace) for trace in found]
                     time.sleep(0.2)
                 time.sleep(0.2)
         raise AssertionError(seen)

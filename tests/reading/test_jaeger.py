@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
+import httpx
 import pytest
 from tests.model.recorded import EPOCH_US, recorded
 from tests.reading.jaeger_server import jaeger_server
@@ -151,7 +153,44 @@ def test_a_connection_that_breaks_is_no_failure_yet() -> None:
         thread.join()
 
 
-def test_a_port_that_speaks_something_else() -> None:
+def test_a_port_forward_is_given_time_to_start_again() -> None:
+    body = b'{"data": ["frontend"]}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    refused = threading.Event()
+    first = socket.create_server(("127.0.0.1", 0))
+    port = first.getsockname()[1]
+
+    def speak() -> None:
+        connection, _ = first.accept()
+        first.close()
+        connection.close()
+        assert refused.wait(10)
+        with socket.create_server(("127.0.0.1", port)) as second:
+            connection, _ = second.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    with JaegerClient(f"http://127.0.0.1:{port}") as client:
+        send = client._http.get
+
+        def get(*args: Any, **kwargs: Any) -> httpx.Response:
+            try:
+                return send(*args, **kwargs)
+            except httpx.ConnectError:
+                refused.set()
+                raise
+
+        client._http.get = get  # type: ignore[method-assign]
+        assert list(client.services()) == ["frontend"]
+    thread.join()
+    assert refused.is_set()
+
+
+def test_a_port_that_speaks_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meshtrail.reading.jaeger.PATIENCE_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:

@@ -25,6 +25,9 @@ LOOKBACK_US = 48 * 3600 * 1_000_000
 MAX_SERVICES = 50
 """A search without a service asks for each service in turn; beyond this number that is no longer polite."""
 
+PATIENCE_S = 3.0
+BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+
 REQUEST_ID_TAG = "guid:x-request-id"
 
 
@@ -186,11 +189,22 @@ class JaegerClient:
             raise self._not_jaeger(path, str(error)) from error
 
     def _ask(self, address: str, query: Mapping[str, Any] | None) -> httpx.Response:
-        """A GET, asked once more when the connection broke: a kept one may be closed just as the request goes out."""
+        """A GET, asked again for `PATIENCE_S` when the connection broke.
+
+        A kept one may be closed just as the request goes out; and kubectl ends a port-forward whose connection broke,
+        which is started again and takes a moment. What refuses the first connection is not there: no patience.
+        """
         try:
             return self._http.get(address, params=query)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            return self._http.get(address, params=query)
+        except BROKEN:
+            patience = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._http.get(address, params=query)
+            except (*BROKEN, httpx.ConnectError):
+                if time.monotonic() > patience:
+                    raise
+                time.sleep(0.1)
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None, *, may_be_absent: bool = False) -> Any:
         """The decoded answer; None for Jaeger's own "trace not found" if `may_be_absent`."""

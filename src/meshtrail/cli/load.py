@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli.options import name_option
 from meshtrail.cli.progress import load_progress, print_summary
 from meshtrail.cli.where import cluster, target_options
 from meshtrail.load.plan import (
@@ -106,7 +107,7 @@ def _latin(text: str) -> bool:
 @click.option("--allow-remote", is_flag=True, help="Allow a target that is not this machine: only one that is yours.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @target_options(only_local=("name", "url", "allow_remote"))
-@click.option("--name", default="default", show_default=True, help="Name of the running mesh.")
+@name_option
 def command(
     url: str | None,
     path: str | None,

@@ -16,6 +16,8 @@ from meshtrail.errors import MeshtrailError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_NAME = "default"
+NAME_VARIABLE = "MESHTRAIL_NAME"
+PORTS_VARIABLE = "MESHTRAIL_PORTS"
 
 START_PARAMETERS = (
     "application",
@@ -37,9 +39,13 @@ START_PARAMETERS = (
 
 
 def name_option(command: Command) -> Command:
-    return click.option("--name", default=DEFAULT_NAME, metavar="NAME", help="Which mesh (default: 'default').")(
-        command
-    )
+    return click.option(
+        "--name",
+        default=DEFAULT_NAME,
+        envvar=NAME_VARIABLE,
+        metavar="NAME",
+        help="Which mesh (default: 'default').",
+    )(command)
 
 
 def start_options(command: Command) -> Command:
@@ -58,13 +64,17 @@ def start_options(command: Command) -> Command:
             "-f", "--filename", "files", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
             help="Manifest file or folder to lay over the application; watched.",
         ),
-        click.option("--ports", type=click.Choice(["auto"]), help="Choose every port that is not given."),
+        click.option(
+            "--ports", type=click.Choice(["auto"]), envvar=PORTS_VARIABLE, help="Choose every port that is not given."
+        ),
         click.option("--gateway-port", type=port, help="Ingress gateway (8080)."),
         click.option("--jaeger-port", type=port, help="Jaeger's query API (16686)."),
         click.option("--otlp-grpc-port", type=port, help="OTLP over gRPC (4317)."),
         click.option("--otlp-http-port", type=port, help="OTLP over HTTP (4318)."),
         click.option("--zipkin-port", type=port, help="Zipkin (9411)."),
-        click.option("--name", default=DEFAULT_NAME, help="Several meshes run side by side under names."),
+        click.option(
+            "--name", default=DEFAULT_NAME, envvar=NAME_VARIABLE, help="Several meshes run side by side under names."
+        ),
         click.option(
             "--store", "store_file", type=click.Path(path_type=Path), metavar="FILE",
             help="Keep traces in a file (default: in memory).",

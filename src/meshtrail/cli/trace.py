@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli.options import name_option
 from meshtrail.cli.where import cluster, say_waiting, target_options
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Exit status: 0 every request drawn is one complete trace; 1 one is broken, or no
 @click.option("--jaeger", metavar="URL", help="Ask this Jaeger, e.g. http://127.0.0.1:16686, not the running mesh.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reading-traces.md describes it.")
 @target_options(only_local=("name", "jaeger"))
-@click.option("--name", default="default", show_default=True, help="Name of the running mesh.")
+@name_option
 def command(
     trace_id: str | None,
     number: int | None,

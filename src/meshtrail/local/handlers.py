@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshtrail.errors import ManifestError, MeshtrailError, Warnings
 from meshtrail.local import objects
 from meshtrail.local.control import Handler
+from meshtrail.local.keeping import Keeper
 from meshtrail.local.rollout import new_listeners
 from meshtrail.local.sources import Source, read_sent, read_source
 from meshtrail.local.switch import pods_of
@@ -30,6 +31,7 @@ CONNECTIONS_GO = 1.1
 def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
     """The control API: `(method, first segment of the path)` to what answers."""
     counter = itertools.count()
+    keeper = Keeper(mesh)
 
     def read(body: Any, warnings: Warnings) -> Manifests:
         assert mesh.current is not None
@@ -98,6 +100,7 @@ def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:
         ("GET", "config"): config,
         ("GET", "propagation"): propagation,
         ("PUT", "propagation"): set_propagation,
+        **keeper.handlers(),
     }
 
 

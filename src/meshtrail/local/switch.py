@@ -69,11 +69,15 @@ class Switch:
                 mend="its Deployment needs PROPAGATION_CONTROL=on and the container port 8090 "
                 "(k8s/components/propagation-control)",
             )
-        for name, pod in meant.items():
-            await self._put(name, pod, mode)
-            self._modes[name] = mode
-            fleet.processes[name].program = self.program_of(pod)
+        for name in meant:
+            await self.set_pod(name, mode, meant, fleet)
         return dict.fromkeys(meant, mode)
+
+    async def set_pod(self, name: str, mode: str, pods: Mapping[str, DesiredPod], fleet: Fleet) -> None:
+        """Switch one pod that has a switch."""
+        await self._put(name, pods[name], mode)
+        self._modes[name] = mode
+        fleet.processes[name].program = self.program_of(pods[name])
 
     async def _put(self, name: str, pod: DesiredPod, mode: str) -> None:
         assert pod.control is not None

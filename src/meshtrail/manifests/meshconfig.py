@@ -130,7 +130,7 @@ def mesh_meta(file: str, line: int) -> kinds.Meta:
 
 
 def istio_operator(top: Fields, meta: kinds.Meta) -> kinds.MeshConfig:
-    own = mesh_meta(meta.file, meta.line)
+    own = dataclasses.replace(mesh_meta(meta.file, meta.line), raw=meta.raw)
     spec = top.fields("spec", OPERATOR_SPEC)
     if spec is None:
         return kinds.MeshConfig(own)
@@ -159,7 +159,7 @@ def _says_sampling(value: Value) -> bool:
 
 def config_map_istio(top: Fields, meta: kinds.Meta) -> kinds.MeshConfig:
     """ConfigMap `istio` in istio-system: the key `mesh` holds the mesh configuration as text."""
-    own = mesh_meta(meta.file, meta.line)
+    own = dataclasses.replace(mesh_meta(meta.file, meta.line), raw=meta.raw)
     data = top.get("data")
     text = dict(data.entries()).get("mesh") if data else None
     if text is None or not isinstance(text.raw, str):

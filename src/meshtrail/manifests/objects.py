@@ -196,4 +196,5 @@ def read_meta(top: Fields, kind: str, namespaced: bool, default_namespace: str) 
         annotations=meta.labels("annotations"),
         file=mark.file,
         line=mark.line,
+        raw=top.raw,
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """Identity of an object and where it was read: `file` as given by the user, `line` 1-based."""
+    """Identity of an object and where it was read: `file` as given by the user, `line` 1-based.
+
+    `raw` is the object as it was written, after kustomize; what it says is in the fields that were read from it.
+    """
 
     kind: str
     name: str
@@ -17,6 +21,7 @@ class Meta:
     annotations: Mapping[str, str] = field(default_factory=dict)
     file: str = ""
     line: int = 0
+    raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def ref(self) -> str:

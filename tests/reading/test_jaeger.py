@@ -174,7 +174,7 @@ def test_a_port_forward_is_given_time_to_start_again() -> None:
     thread = threading.Thread(target=speak)
     thread.start()
     with JaegerClient(f"http://127.0.0.1:{port}") as client:
-        send = client._http.get
+        send = client._asking._http.get
 
         def get(*args: Any, **kwargs: Any) -> httpx.Response:
             try:
@@ -183,14 +183,14 @@ def test_a_port_forward_is_given_time_to_start_again() -> None:
                 refused.set()
                 raise
 
-        client._http.get = get  # type: ignore[method-assign]
+        client._asking._http.get = get  # type: ignore[method-assign]
         assert list(client.services()) == ["frontend"]
     thread.join()
     assert refused.is_set()
 
 
 def test_a_port_that_speaks_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meshtrail.reading.jaeger.PATIENCE_S", 0.0)
+    monkeypatch.setattr("meshtrail.reading.asking.PATIENCE_S", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from meshtrail.cli.jaeger_options import jaeger_options
 from meshtrail.cli.options import name_option
 from meshtrail.cli.where import cluster, say_waiting, target_options
 
 if TYPE_CHECKING:
     from meshtrail.cluster.session import Session, Where
     from meshtrail.model.request import Request
+    from meshtrail.reading.access import Access
     from meshtrail.reading.jaeger import JaegerClient
 
 EPILOG = """Without ID, --last or --request-id: the last request that came through.
@@ -28,7 +30,7 @@ Exit status: 0 every request drawn is one complete trace; 1 one is broken, or no
 @click.option("--last", "number", type=click.IntRange(1, 1000), metavar="N", help="The last N requests, newest last.")
 @click.option("--request-id", metavar="X", help="The request with this x-request-id.")
 @click.option("--service", metavar="S", help="Only requests that touch this service, e.g. backend.meshtrail.")
-@click.option("--jaeger", metavar="URL", help="Ask this Jaeger, e.g. http://127.0.0.1:16686, not the running mesh.")
+@jaeger_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/reading-traces.md describes it.")
 @target_options(only_local=("name", "jaeger"))
 @name_option
@@ -37,7 +39,7 @@ def command(
     number: int | None,
     request_id: str | None,
     service: str | None,
-    jaeger: str | None,
+    access: Access | None,
     as_json: bool,
     name: str,
     where: Where | None,
@@ -56,7 +58,7 @@ def command(
     if sum(choice is not None for choice in (trace_id, number, request_id)) > 1:
         raise click.UsageError("ID, --last and --request-id exclude each other")
 
-    with _opened(jaeger, name, where) as (url, session), JaegerClient(url) as client:
+    with _opened(access, name, where) as (at, session), JaegerClient(at) as client:
         now_us, entry = _now_and_entry(client, session, service)
 
         def look() -> tuple[Request, ...]:
@@ -82,9 +84,9 @@ def command(
     return 0 if requests and all(request.complete for request in requests) else 1
 
 
-def _address(jaeger: str | None, name: str) -> str:
-    if jaeger is not None:
-        return jaeger
+def _address(access: Access | None, name: str) -> str | Access:
+    if access is not None:
+        return access
     from meshtrail.errors import MeshtrailError
     from meshtrail.local import state
 
@@ -96,10 +98,10 @@ def _address(jaeger: str | None, name: str) -> str:
 
 
 @contextmanager
-def _opened(jaeger: str | None, name: str, where: Where | None) -> Iterator[tuple[str, Session | None]]:
+def _opened(access: Access | None, name: str, where: Where | None) -> Iterator[tuple[str | Access, Session | None]]:
     """Jaeger's address, and the cluster that it is on, if it is on one."""
     if where is None:
-        yield _address(jaeger, name), None
+        yield _address(access, name), None
         return
     with cluster(where) as session:
         reached = session.jaeger()

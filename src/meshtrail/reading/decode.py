@@ -14,6 +14,10 @@ from meshtrail.model.trace import Trace
 
 HEX = frozenset("0123456789abcdef")
 
+_MOST_WORDS = 20_000
+_LONGEST_WORD = 200
+_words: dict[str, str] = {}
+
 
 def traces_of(answer: object) -> tuple[Trace, ...]:
     """All traces of an answer; one without spans is left out. Raises ValueError that says what has the wrong shape."""
@@ -31,20 +35,20 @@ def data_of(answer: object) -> list[Any]:
 
 
 def _trace(item: object) -> Trace | None:
-    trace = _mapping(item, "a trace")
-    processes = _mapping(trace.get("processes") or {}, "`processes`")
+    trace = as_mapping(item, "a trace")
+    processes = as_mapping(trace.get("processes") or {}, "`processes`")
     known = {key: _process(process) for key, process in processes.items()}
-    spans = [_span(span, known) for span in _list(trace.get("spans"), "`spans`")]
+    spans = [_span(span, known) for span in as_list(trace.get("spans"), "`spans`")]
     return Trace.of(spans) if spans else None
 
 
 def _process(item: object) -> tuple[str, Mapping[str, Scalar]]:
-    process = _mapping(item, "a process")
-    return str(process.get("serviceName", "")), _tags(process.get("tags"))
+    process = as_mapping(item, "a process")
+    return intern_text(str(process.get("serviceName", ""))), _tags(process.get("tags"))
 
 
 def _span(item: object, processes: Mapping[str, tuple[str, Mapping[str, Scalar]]]) -> Span:
-    span = _mapping(item, "a span")
+    span = as_mapping(item, "a span")
     trace_id = _identifier(span.get("traceID"), 32, "`traceID`")
     tags = _tags(span.get("tags"))
     inline = span.get("process")
@@ -54,22 +58,22 @@ def _span(item: object, processes: Mapping[str, tuple[str, Mapping[str, Scalar]]
         span_id=_identifier(span.get("spanID"), 16, "`spanID`"),
         parent_id=_parent(span, trace_id),
         service=service,
-        name=str(span.get("operationName", "")),
+        name=intern_text(str(span.get("operationName", ""))),
         kind=_kind(tags.get("span.kind")),
         start_us=_integer(span.get("startTime"), "`startTime`"),
         duration_us=max(0, _integer(span.get("duration", 0), "`duration`")),
         tags=tags,
         process_tags=process_tags,
-        logs=tuple(_log(log) for log in _list(span.get("logs"), "`logs`")),
-        warnings=tuple(str(warning) for warning in _list(span.get("warnings"), "`warnings`")),
+        logs=tuple(_log(log) for log in as_list(span.get("logs"), "`logs`")),
+        warnings=tuple(str(warning) for warning in as_list(span.get("warnings"), "`warnings`")),
     )
 
 
 def _parent(span: Mapping[str, Any], trace_id: str) -> str | None:
     """The first CHILD_OF in the same trace, else the first FOLLOWS_FROM: references to other traces are links."""
     follows = None
-    for item in _list(span.get("references"), "`references`"):
-        reference = _mapping(item, "a reference")
+    for item in as_list(span.get("references"), "`references`"):
+        reference = as_mapping(item, "a reference")
         if _identifier(reference.get("traceID"), 32, "`traceID` of a reference") != trace_id:
             continue
         parent = _identifier(reference.get("spanID"), 16, "`spanID` of a reference")
@@ -82,16 +86,20 @@ def _parent(span: Mapping[str, Any], trace_id: str) -> str | None:
 
 
 def _log(item: object) -> Log:
-    log = _mapping(item, "a log")
+    log = as_mapping(item, "a log")
     return Log(_integer(log.get("timestamp", 0), "`timestamp`"), _tags(log.get("fields")))
 
 
 def _tags(items: object) -> dict[str, Scalar]:
     tags: dict[str, Scalar] = {}
-    for item in _list(items, "`tags`"):
-        tag = _mapping(item, "a tag")
+    for item in as_list(items, "`tags`"):
+        tag = as_mapping(item, "a tag")
         value = tag.get("value")
-        tags[str(tag.get("key", ""))] = value if isinstance(value, str | int | float | bool) else str(value)
+        if isinstance(value, str):
+            value = intern_text(value)
+        elif not isinstance(value, int | float):
+            value = str(value)
+        tags[intern_text(str(tag.get("key", "")))] = value
     return tags
 
 
@@ -114,13 +122,27 @@ def _integer(value: object, name: str) -> int:
     return int(value)
 
 
-def _mapping(value: object, name: str) -> dict[str, Any]:
+def intern_text(text: str) -> str:
+    """The same text, one copy for many spans: names, keys and most values of tags repeat in each trace."""
+    known = _words.get(text)
+    if known is not None:
+        return known
+    if len(text) <= _LONGEST_WORD:
+        if len(_words) >= _MOST_WORDS:  # identifiers, which do not repeat, have filled it
+            _words.clear()
+        _words[text] = text
+    return text
+
+
+def as_mapping(value: object, name: str) -> dict[str, Any]:
+    """Raises ValueError when `value`, which is `name`, is no JSON object."""
     if not isinstance(value, dict):
         raise ValueError(f"{name} is not an object")
     return value
 
 
-def _list(value: object, name: str) -> list[Any]:
+def as_list(value: object, name: str) -> list[Any]:
+    """Null is an empty list. Raises ValueError when `value`, which is `name`, is no list."""
     if value is None:
         return []
     if not isinstance(value, list):

@@ -107,32 +107,32 @@ def plain(value: Any) -> Any:
     return value
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
     """The text of a manifest. Raises ManifestError: missing, unreadable, too large, not UTF-8."""
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise ManifestError([Problem("no such file", file=str(path))]) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ManifestError([Problem(f"cannot be read: {reason}", file=str(path))]) from None
-    if len(data) > MAX_BYTES:
-        raise ManifestError([Problem(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=str(path))])
+    if len(data) > max_bytes:
+        raise ManifestError([Problem(f"larger than {max_bytes // 1024 // 1024} MiB", file=str(path))])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ManifestError([Problem(f"not UTF-8 (byte {error.start})", file=str(path))]) from None
 
 
-def parse(text: str, file: str) -> list[Any]:
+def parse(text: str, file: str, max_values: int = MAX_VALUES) -> list[Any]:
     """Every document of a YAML or JSON text; empty documents are None.
 
     Raises ManifestError with file, line and column for anything that is not YAML, for a key given twice, and for
     documents beyond the limits of this module.
     """
     try:
-        return _Builder(file).documents(text)
+        return _Builder(file, max_values).documents(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
@@ -148,8 +148,8 @@ def parse(text: str, file: str) -> list[Any]:
 class _Builder:
     """Builds values from the parser's events with a stack of its own: no recursion, so depth is ours to limit."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, max_values: int) -> None:
+        self.file, self.max_values = file, max_values
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.count = 0
 
@@ -182,7 +182,7 @@ class _Builder:
                 value, size = self.anchors[event.anchor]
                 # A copy: kustomize changes documents in place.
                 self.count += size
-                if self.count <= MAX_VALUES:
+                if self.count <= self.max_values:
                     value = clone(value)
             elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
                 self.check_tag(event)
@@ -200,8 +200,8 @@ class _Builder:
                     self.anchors[anchor] = (value, self.count - before + 1)
             else:
                 raise self.error(event, "unexpected end of the document")
-            if self.count > MAX_VALUES:
-                raise self.error(event, f"more than {MAX_VALUES} values (aliases count as often as they are used)")
+            if self.count > self.max_values:
+                raise self.error(event, f"more than {self.max_values} values (aliases count as often as they are used)")
             if not stack:
                 return value
             self.place(stack[-1], value, mark, event)

@@ -21,8 +21,13 @@ GENERATOR = message(
 OPTIONS = message("Kustomization.generatorOptions", "disableNameSuffixHash labels annotations immutable")
 
 
-def generate(item: Fields, kind: str, common: Fields | None, folder: Path, files: set[Path]) -> Map:
-    """The object that one entry of configMapGenerator or secretGenerator makes; mistakes are noted."""
+def generate(
+    item: Fields, kind: str, common: Fields | None, folder: Path, files: set[Path], *, hashed: bool = False
+) -> Map:
+    """The object that one entry of configMapGenerator or secretGenerator makes; mistakes are noted.
+
+    `hashed`: a name that gets a hash is no mistake, the hash is left out.
+    """
     options: dict[str, Any] = {"labels": {}, "annotations": {}, "type": item.text("type")}
     plain_name = False
     for given in (common, item.fields("options", OPTIONS)):
@@ -31,7 +36,7 @@ def generate(item: Fields, kind: str, common: Fields | None, folder: Path, files
             options["annotations"] |= given.labels("annotations")
             options["immutable"] = given.boolean("immutable") or bool(options.get("immutable"))
             plain_name = plain_name or given.boolean("disableNameSuffixHash")
-    if not plain_name:
+    if not plain_name and not hashed:
         item.error("a generated name with a hash is not supported", "options", "set disableNameSuffixHash: true")
     return generated(
         kind,

@@ -70,6 +70,7 @@ class _Build:
 
     files: set[Path]
     open: list[Path] = field(default_factory=list)
+    hashed: bool = False
 
 
 def find(folder: Path) -> Path | None:
@@ -77,14 +78,22 @@ def find(folder: Path) -> Path | None:
     return next((folder / name for name in NAMES if (folder / name).is_file()), None)
 
 
-def build(folder: Path, components: Sequence[Path], files: set[Path], laid: dict[Path, list[Problem]]) -> list[Map]:
+def build(
+    folder: Path,
+    components: Sequence[Path],
+    files: set[Path],
+    laid: dict[Path, list[Problem]],
+    *,
+    hashed: bool = False,
+) -> list[Map]:
     """The objects of a kustomization with further components laid over it.
 
     A component whose patches name an object that this kustomization lacks is left out: the same components are laid
     over several kustomizations. `laid` receives for each component what was missing, [] when it was laid over; `files`
-    every file that was read. Raises ManifestError.
+    every file that was read. With `hashed` generated names may get a hash, which is left out, here and where they are
+    named. Raises ManifestError.
     """
-    run = _Build(files)
+    run = _Build(files, hashed=hashed)
     objects = _build(folder, [], run)
     for component in components:
         try:
@@ -273,7 +282,7 @@ class _Kustomization:
         out = []
         for name, kind in (("configMapGenerator", "ConfigMap"), ("secretGenerator", "Secret")):
             for item in self.fields.all_fields(name, GENERATOR):
-                out.append(generate(item, kind, common, self.folder, self.run.files))
+                out.append(generate(item, kind, common, self.folder, self.run.files, hashed=self.run.hashed))
         return out
 
 

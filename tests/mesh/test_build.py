@@ -152,6 +152,39 @@ def test_a_provider_that_the_store_plays(name: str, tmp_path: Path) -> None:
     assert resolved.provider.name == name
 
 
+COLLECTOR = """
+apiVersion: v1
+kind: Service
+metadata: {name: jaeger-collector, namespace: istio-system}
+spec:
+  selector: {app: jaeger}
+  ports: [{name: %s, port: 4317, targetPort: %s}]
+"""
+
+
+@pytest.mark.parametrize(("name", "protocol"), [("otlp", "tcp"), ("http-otlp", "http")])
+def test_a_collector_s_port_that_is_not_named_grpc(name: str, protocol: str, tmp_path: Path) -> None:
+    service, telemetry = COLLECTOR % (name, 4317), TELEMETRY % "jaeger"
+    problem = refused(tmp_path, service, telemetry)
+    assert problem.object == "Telemetry istio-system/mesh"
+    assert repr(name) in problem.message
+    # A cluster takes it and loses the spans; so do the sidecars of a mesh that is lenient.
+    built = build(manifests(tmp_path, service, telemetry), lenient=True, warnings=Warnings())
+    (port,) = built.services["jaeger-collector.istio-system.svc.cluster.local"].ports
+    assert (port.protocol, port.store) == (protocol, "otlp_grpc")
+
+
+@pytest.mark.parametrize("target", [4317, "grpc-otel"])
+def test_a_collector_s_port_that_is_named_grpc(target: int | str, tmp_path: Path) -> None:
+    built = mesh(tmp_path, COLLECTOR % ("grpc-traces", target), TELEMETRY % "jaeger")
+    (port,) = built.services["jaeger-collector.istio-system.svc.cluster.local"].ports
+    assert (port.protocol, port.store) == ("http2", "otlp_grpc")
+
+
+def test_a_collector_s_port_that_leads_nowhere(tmp_path: Path) -> None:
+    assert "nothing of the mesh" in refused(tmp_path, COLLECTOR % ("grpc", 4316), TELEMETRY % "jaeger").message
+
+
 def test_two_telemetries_for_one_namespace(tmp_path: Path) -> None:
     second = (TELEMETRY % "jaeger").replace("name: mesh", "name: second")
     assert refused(tmp_path, TELEMETRY % "jaeger", second).object == "Telemetry istio-system/second"

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from meshtrail.errors import ManifestError, Warnings
 from meshtrail.manifests import kinds
-from meshtrail.mesh import checks, environment, gatewayapi, names
+from meshtrail.mesh import checks, collectors, environment, gatewayapi, names
 from meshtrail.mesh.collectors import COLLECTORS
 from meshtrail.mesh.findings import Findings
 from meshtrail.mesh.model import (
@@ -92,7 +92,8 @@ def _services(manifests: Source, deployments: list[kinds.Deployment], findings: 
     for service in manifests.of(kinds.Service):
         full = names.fqdn(service.meta.name, service.meta.namespace)
         if full in COLLECTORS:
-            continue  # The trace store plays it, whatever the cluster runs there.
+            result[full] = collectors.as_written(COLLECTORS[full], service)
+            continue
         keys = tuple(
             (d.meta.namespace, d.meta.name)
             for d in deployments

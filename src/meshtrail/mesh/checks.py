@@ -260,7 +260,16 @@ def _check_provider(mesh: Mesh, meta: kinds.Meta, field: str, name: str, finding
         findings.refuse(meta, field, f"provider {name!r} {reason}: no spans would be sent", f"use one of: {known}")
         return
     wanted = {"opentelemetry": "otlp_http" if provider.http_path else "otlp_grpc", "zipkin": "zipkin"}[provider.type]
-    if mesh.collector_port(provider) is None:
+    port = mesh.collector_port(provider)
+    if port is not None and wanted == "otlp_grpc" and port.protocol != "http2":
+        findings.refuse(
+            meta,
+            field,
+            f"provider {name!r} sends gRPC to {provider.service}:{provider.port}, whose port is named {port.name!r}: "
+            "a sidecar speaks HTTP/1.1 there, and no span arrives",
+            "name the port of that Service grpc-otlp",
+        )
+    if port is None:
         possible = ", ".join(
             f"{collector.fqdn}:{entry.number}"
             for collector in COLLECTORS.values()

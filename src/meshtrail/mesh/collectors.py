@@ -6,6 +6,9 @@ or an exporter's endpoint is written once for both. On a laptop the collector ha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from meshtrail.manifests import kinds
 from meshtrail.mesh import names
 from meshtrail.mesh.model import MeshPort, MeshService
 
@@ -38,3 +41,29 @@ COLLECTORS: dict[str, MeshService] = {
     for name, ports in _PORTS.items()
 }
 """By fully qualified name. A port without a store is known, and nothing on a laptop answers there."""
+
+STORES = {4317: "otlp_grpc", 4318: "otlp_http", 9411: "zipkin"}
+"""What listens on a container port of Jaeger or of the OpenTelemetry Collector."""
+
+
+def as_written(collector: MeshService, service: kinds.Service) -> MeshService:
+    """A collector whose Service somebody wrote: its ports, under the names that say how a sidecar speaks to them.
+
+    The trace store plays what is behind them, whatever the Service selects. A port that leads nowhere has no store.
+    """
+    stores = {port.name: port.store for port in collector.ports}
+    return replace(
+        collector,
+        ports=tuple(
+            MeshPort(
+                port.port,
+                port.name,
+                names.protocol(port.name, port.app_protocol),
+                port.target_port,
+                store=STORES.get(port.target_port, "")
+                if isinstance(port.target_port, int)
+                else stores.get(port.target_port, ""),
+            )
+            for port in service.ports
+        ),
+    )

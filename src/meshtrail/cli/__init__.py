@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "delete": ("meshtrail.cli.delete", "Take manifests away from a running mesh."),
     "config": ("meshtrail.cli.config", "Print the Envoy configuration generated for a proxy."),
     "render": ("meshtrail.cli.render", "Write what is generated from the manifests (docker-compose's sidecars)."),
+    "exercise": ("meshtrail.cli.exercise", "Exercises that check themselves."),
     "completion": ("meshtrail.cli.completion", "Print the completion script of a shell."),
 }
 

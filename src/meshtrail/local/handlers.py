@@ -11,7 +11,7 @@ from meshtrail.errors import ManifestError, MeshtrailError, Warnings
 from meshtrail.local import objects
 from meshtrail.local.control import Handler
 from meshtrail.local.keeping import Keeper
-from meshtrail.local.rollout import new_listeners
+from meshtrail.local.rollout import CONNECTIONS_GO, new_listeners
 from meshtrail.local.sources import Source, read_sent, read_source
 from meshtrail.local.switch import pods_of
 from meshtrail.local.watch import Watcher, settle
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 # Seconds that files must stay the same: before they are read, and before what looks half written is believed.
 QUIET = 0.03
 HALF_WRITTEN = 0.15
-# Seconds after which a service lets go of a connection that it does not use (services/common: keepalive_expiry), and a
-# little. Until then its next request would meet the listener that was.
-CONNECTIONS_GO = 1.1
 
 
 def handlers(mesh: LocalMesh) -> dict[tuple[str, str], Handler]:

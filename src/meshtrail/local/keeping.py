@@ -6,6 +6,7 @@ said in between holds: they are the user's own.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 
 from meshtrail.local import objects
 from meshtrail.local.control import Handler
+from meshtrail.local.rollout import CONNECTIONS_GO, new_listeners
 from meshtrail.local.sources import Source
 from meshtrail.manifests import Manifests
 from meshtrail.manifests.document import clone
@@ -84,9 +86,12 @@ class Keeper:
                     and objects.same(wanted[key], mesh.current.manifests[key])
                 )
             ]
+            before = mesh.current.proxies
             if changed:
                 await mesh.change_to(wanted)
             await self._modes_back({} if kept is None else kept.modes)
+            if new_listeners(before, mesh.current.proxies):
+                await asyncio.sleep(CONNECTIONS_GO)
         mesh.say("restore", f"given back: {', '.join('/'.join(key) for key in changed) or 'nothing had changed'}")
         return {"found": kept is not None, "changed": ["/".join(part for part in key if part) for key in changed]}
 

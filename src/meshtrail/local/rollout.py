@@ -21,6 +21,10 @@ from meshtrail.local.envoy_files import Admin, RejectedError, rejections_now, wa
 CLUSTERS = "cds.json"
 LISTENERS = "lds.json"
 
+# Seconds after which a service lets go of a connection that it does not use (services/common: keepalive_expiry), and a
+# little. Until then its next request would meet the listener that was.
+CONNECTIONS_GO = 1.1
+
 
 @dataclass(frozen=True, slots=True)
 class Places:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("meshtrail.cli.load", "Send requests, bounded in rate, time and count."),
     "verify": ("meshtrail.cli.verify", "Check that a mesh gives complete traces; for scripts."),
     "trace": ("meshtrail.cli.trace", "Draw traces in the terminal."),
+    "doctor": ("meshtrail.cli.doctor", "Say what is wrong with the tracing of a mesh, and who is to blame."),
     "preflight": ("meshtrail.cli.preflight", "Check what a cluster needs for whole traces."),
     "propagation": ("meshtrail.cli.propagation", "Show or switch header propagation of a service."),
     "apply": ("meshtrail.cli.apply", "Lay manifests over a running mesh."),

@@ -1,0 +1,158 @@
+"""Headers that a service does not forward: all calls, some of them, or headers of the wrong format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from meshtrail.doctor.drops import Drop, When, when
+from meshtrail.doctor.finding import Confidence, Finding, Level, evidence
+from meshtrail.doctor.matching import match
+from meshtrail.doctor.seen import Seen, Server
+from meshtrail.reading.words import clock, count
+
+OTHER = {"W3C": "B3 (x-b3-*)", "B3": "W3C (traceparent, tracestate)"}
+OURS = {"W3C": "W3C (traceparent, tracestate)", "B3": "B3 (x-b3-*)"}
+
+MEND = (
+    "copy the tracing headers of the request that {service} received to its call to {called}: x-request-id, "
+    "traceparent, "
+    "tracestate, b3, x-b3-* (docs/services.md has the whole list)"
+)
+MEND_SDK = (
+    "; its SDK has spans there: see what OTEL_PROPAGATORS of {service} says, and that the HTTP client is instrumented"
+)
+
+
+def dropped(seen: Seen) -> Iterator[Finding]:
+    for drop, at in _judged(seen):
+        if drop.keeps_request_id or at.kind == "partly":
+            continue
+        yield _finding("headers-dropped", drop, at, seen)
+
+
+def partly(seen: Seen) -> Iterator[Finding]:
+    for drop, at in _judged(seen):
+        if at.kind == "partly" and not drop.keeps_request_id:
+            yield _finding("headers-dropped-partly", drop, at, seen)
+
+
+def mismatch(seen: Seen) -> Iterator[Finding]:
+    for drop, at in _judged(seen):
+        if drop.keeps_request_id:
+            yield _format(drop, at, seen)
+    yield from _deaf(seen)
+
+
+def _judged(seen: Seen) -> Iterator[tuple[Drop, When]]:
+    for drop in seen.drops:
+        yield drop, when(drop, seen)
+
+
+def _finding(rule: str, drop: Drop, at: When, seen: Seen) -> Finding:
+    called = seen.name_of(drop.service, drop.host)
+    calls = count(len(drop.calls), "call")
+    drops = f"{drop.service} drops the tracing headers"
+    start = "starts a trace of its own" if len(drop.calls) == 1 else "start a trace of their own"
+    if at.kind == "partly":
+        of = f" of {len(drop.calls) + len(drop.joined)}"
+        which = f": {at.what}" if at.what else ", on no endpoint, version or pod in particular"
+        text = f"{drops} on some of its calls to {called}: {calls}{of} {start}{which}"
+    elif drop.after:
+        text = f"{drops} on calls to {called} that it makes after its answer: {calls} {start}"
+    else:
+        text = f"{drops} on its calls to {called}: {calls} {start}"
+    return _made(rule, drop, at, called, text, seen)
+
+
+def _made(rule: str, drop: Drop, at: When, called: str, text: str, seen: Seen) -> Finding:
+    level: Level = "note" if drop.confidence == "possible" or at.kind == "until" else "error"
+    if at.kind == "since":
+        text += f"; since {clock(at.at_us)}, {count(at.whole, 'call')} before it were whole"
+    elif at.kind == "until":
+        text += f"; mended since {clock(at.at_us)}, {count(at.whole, 'call')} after it are whole"
+    if drop.confidence == "possible":
+        text = text.replace(" drops ", " may drop ", 1)
+    mend = MEND
+    if any(server.own for server in drop.of if server is not None):
+        mend += MEND_SDK
+    if at.kind == "partly" and at.what:
+        mend = f"look at {at.what}: " + mend
+    return Finding(
+        rule,
+        level,
+        drop.service,
+        text,
+        drop.confidence,
+        mend.format(service=drop.service, called=called),
+        called=called,
+        reason=drop.reason,
+        count=len(drop.calls),
+        share=drop.share,
+        traces=evidence(_pieces(drop)),
+    )
+
+
+def _pieces(drop: Drop) -> Iterator[str]:
+    """The two traces of a request, one after the other."""
+    for call, server in zip(drop.calls, drop.of, strict=True):
+        if server is not None:
+            yield server.trace
+        yield call.trace
+
+
+def _format(drop: Drop, at: When, seen: Seen) -> Finding:
+    called = seen.name_of(drop.service, drop.host)
+    speak = seen.formats.most_common(1)[0][0]
+    text = (
+        f"{drop.service} keeps x-request-id but no header that the proxies read on its calls to {called}: "
+        f"{count(len(drop.calls), 'call')} start a trace of their own. The proxies speak {OURS[speak]}; it forwards "
+        "only "
+        f"{OTHER[speak]}, or its list of headers is incomplete"
+    )
+    made = _made("format-mismatch", drop, at, called, text, seen)
+    mend = (
+        f"let {drop.service} forward {OURS[speak]} as well (OTEL_PROPAGATORS where it has an SDK), or give the mesh a "
+        "provider that speaks its format: meshConfig.extensionProviders and the Telemetry that names it"
+    )
+    return Finding(
+        made.rule, made.level, made.service, made.text, made.confidence, mend, made.called, made.reason, made.count,
+        drop.share, made.traces,
+    )  # fmt: skip
+
+
+def _deaf(seen: Seen) -> Iterator[Finding]:
+    """An SDK that does not read what its sidecar hands it: SERVER roots of its own inside the sidecar's."""
+    for app, roots in seen.sdk_roots.items():
+        behind: list[Server] = []
+        for name, servers in seen.servers.items():
+            if name.partition(".")[0] == app and servers[0].by == "sidecar":
+                behind += [server for server in servers if not server.own]
+        if not behind:
+            continue
+        found = match(roots, behind)
+        got = len(found.servers)
+        if found.inside < 0.9 * len(roots) or not (got >= 0.5 * len(behind) or found.chance < 1e-4):
+            continue
+        service = behind[0].service
+        confidence: Confidence = "certain" if got >= 3 else "likely"
+        speak = seen.formats.most_common(1)[0][0]
+        yield Finding(
+            "format-mismatch",
+            "error",
+            service,
+            f"the SDK of {service} does not read the headers that its sidecar hands it: "
+            f"{count(len(roots), 'SERVER span')} of "
+            f"the application start a trace of their own inside the sidecar's. The proxies speak {OURS[speak]}",
+            confidence,
+            f"put the propagator that reads {OURS[speak]} into OTEL_PROPAGATORS of {service}, for instance "
+            "b3multi,tracecontext,baggage",
+            reason=f"{found.inside} of {len(roots)} begin while the sidecar has a request in progress that lacks the SDK's",
+            count=len(roots),
+            share=len(roots) / len(behind) if len(roots) < len(behind) else 1.0,
+            traces=evidence(
+                one
+                for root, server in zip(roots, found.of, strict=True)
+                if server
+                for one in (server.trace, root.trace)
+            ),
+        )

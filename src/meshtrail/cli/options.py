@@ -160,7 +160,12 @@ def manifest_options(command: Command) -> Command:
         metavar="DIR",
         help="Folder with a kustomization.",
     )
-    @click.option("-n", "--namespace", default="", help="For objects that name none (default: the application's).")
+    @click.option(
+        "-n",
+        "--namespace",
+        default="",
+        help="For objects that name none (default: the application's).",
+    )
     @click.option("--lenient", is_flag=True, help="Warn of what the local mesh does not carry out, and go on.")
     @functools.wraps(command)
     def wrapped(

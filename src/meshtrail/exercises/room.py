@@ -16,7 +16,7 @@ from meshtrail.reading.jaeger import JaegerClient
 from meshtrail.reading.search import last_requests, settled
 
 if TYPE_CHECKING:
-    from meshtrail.doctor.report import Report
+    from meshtrail.doctor.finding import Report
 
 
 class Room:

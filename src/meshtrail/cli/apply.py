@@ -46,8 +46,8 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(name="apply")
-@place_options
 @manifest_options
+@place_options
 @name_option
 def command(request: dict[str, Any], name: str, on_cluster: tuple[str | None, str] | None) -> None:
     """Lay manifests over a running mesh, as kubectl does; answers when they are live.

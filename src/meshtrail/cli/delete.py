@@ -11,8 +11,8 @@ from meshtrail.cli.options import manifest_options, name_option
 
 
 @click.command(name="delete")
-@place_options
 @manifest_options
+@place_options
 @name_option
 def command(request: dict[str, Any], name: str, on_cluster: tuple[str | None, str] | None) -> None:
     """Take manifests away from a running mesh again; answers when that is live.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from meshtrail.cli.jaeger_options import jaeger_options
+from meshtrail.cli.options import name_option
 from meshtrail.cli.where import cluster, target_options
 from meshtrail.errors import MeshtrailError
 
@@ -68,7 +69,7 @@ class _Place:
               help="At most N traces.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; docs/doctor.md describes it.")
 @target_options(only_local=("name", "jaeger", "file"))
-@click.option("--name", default="default", envvar="MESHTRAIL_NAME", show_default=True, help="Name of the running mesh.")
+@name_option
 def command(
     access: Access | None,
     file: str | None,

@@ -35,7 +35,7 @@ Role = Literal["step", "solution", "wrong"]
 class Block:
     """One command of a page. `code` is what the check says after a wrong turn; `exit` the status the command ends with.
 
-    Empty `target` and `case` mean: all of them.
+    Empty `target` and `cases` mean: all of them.
     """
 
     role: Role
@@ -43,11 +43,11 @@ class Block:
     line: int
     code: str = ""
     target: str = ""
-    case: str = ""
+    cases: tuple[str, ...] = ()
     exit: int = 0
 
     def holds(self, target: str, case: str) -> bool:
-        return self.target in ("", target) and self.case in ("", case)
+        return self.target in ("", target) and (not self.cases or case in self.cases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ def _block(info: str, commands: str, line: int, path: Path) -> Block | None:
     if language != "bash":
         return None
     role: Role = "step"
-    code = target = case = ""
+    code = target = ""
+    cases: tuple[str, ...] = ()
     status = 0
     for word in words:
         name, _, value = word.partition("=")
@@ -124,13 +125,13 @@ def _block(info: str, commands: str, line: int, path: Path) -> Block | None:
         elif name == "target" and value in TARGETS:
             target = value
         elif name == "case" and value:
-            case = value
+            cases = tuple(value.split(","))
         elif name == "exit" and value.isdigit():
             status = int(value)
         else:
-            known = "solution, wrong=CODE, target=local|cluster, case=NAME, exit=N"
+            known = "solution, wrong=CODE, target=local|cluster, case=NAME,NAME, exit=N"
             raise _error(path, line, f"unknown word {word!r} after bash; known: {known}")
-    return Block(role, commands, line, code, target, case, status)
+    return Block(role, commands, line, code, target, cases, status)
 
 
 def _hints(text: str) -> tuple[str, ...]:

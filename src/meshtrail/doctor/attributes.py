@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from meshtrail.model.span import Scalar, Span
 
@@ -33,6 +34,7 @@ def path_of(tags: Tags) -> str:
     return str(tags.get("url.path") or tags.get("http.target") or "").partition("?")[0]
 
 
+@lru_cache(4096)
 def endpoint(path: str) -> str:
     """A path with numbers and ids taken out, so that requests to one endpoint share it."""
     return "/".join("*" if _NUMBER.fullmatch(part) else part for part in path.split("/")) if path else ""
@@ -63,7 +65,11 @@ def called_by(span: Span) -> tuple[str, str, bool]:
     Istio names its clusters `outbound|8080|v1|backend.meshtrail.svc.cluster.local`; a plain Envoy's cluster has any
     name. Without a cluster (Envoy answered by itself) the host is empty.
     """
-    cluster = str(span.tags.get("upstream_cluster") or "")
+    return _called(str(span.tags.get("upstream_cluster") or ""))
+
+
+@lru_cache(4096)
+def _called(cluster: str) -> tuple[str, str, bool]:
     if cluster.startswith("outbound"):
         parts = cluster.split("|")
         if len(parts) == 4:
@@ -73,12 +79,14 @@ def called_by(span: Span) -> tuple[str, str, bool]:
     return ("", "", False) if cluster in ("", "-") else (cluster, "", False)
 
 
+@lru_cache(4096)
 def address_of_node(node: str) -> str:
     """The IP in `sidecar~10.244.0.11~pod.namespace~namespace.svc.cluster.local`, "" for another kind of id."""
     parts = node.split("~")
     return parts[1] if len(parts) == 4 else ""
 
 
+@lru_cache(4096)
 def pod_of_node(node: str) -> str:
     """`pod.namespace` of Istio's node id, else the node id itself."""
     parts = node.split("~")

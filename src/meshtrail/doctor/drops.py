@@ -21,7 +21,7 @@ UNLIKELY = 1e-4
 """A match that chance gives less often than this is no chance."""
 MOST = 0.9
 HALF = 0.5
-DELAYS_US = (100_000, 1_000_000)
+DELAYS_US = (10_000, 100_000, 1_000_000)
 """A call made after the answer is looked for this long."""
 REGULAR = 0.15
 """Gaps that differ by less than this share of their median come from a clock."""

@@ -19,7 +19,7 @@ def examine(traces: Iterable[Trace], *, now_us: int | None = None, settle_us: in
     """What is wrong with `traces`; they are taken one by one and not kept.
 
     `now_us` is the time on the clock of those who made the spans (microseconds since the epoch): from a trace that
-    ended less than `settle_us` before it, spans may be missing without anything being wrong. None: the traces are not live.
+    ended less than `settle_us` before it, spans may be missing without anything being wrong. None: they are not live.
     """
     seen = observe(traces, now_us=now_us, settle_us=settle_us)
     seen.drops = drops(seen)

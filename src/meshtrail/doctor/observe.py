@@ -12,7 +12,7 @@ from meshtrail.doctor.attributes import (
     path_of,
     short_host,
 )
-from meshtrail.doctor.seen import By, Call, Entry, How, Orphan, Seen, Server, Tally
+from meshtrail.doctor.seen import By, Call, Entry, How, Orphan, Seen, Server
 from meshtrail.doctor.traits import doubles, observe_span, pair_up
 from meshtrail.model.span import Span
 from meshtrail.model.trace import Trace
@@ -200,7 +200,7 @@ class _Look:
             call.reached = other.service
             if call.request_id and other.request_id and other.request_id != call.request_id:
                 key = (span.service, other.service)
-                self.seen.changed_between.setdefault(key, Tally()).add(self.id)
+                self.seen.changed_between[key].add(self.id)
 
     def join(self, call: Call, servers: Iterable[Server]) -> None:
         """Notes the call at the request of its service that made it."""
@@ -211,7 +211,7 @@ class _Look:
             if call.host not in server.called:
                 server.called += (call.host,)
         if mine and mine[0].request_id and call.request_id and call.how == "joined":
-            tally = self.seen.changed_ids.setdefault((call.service, call.host), Tally())
+            tally = self.seen.changed_ids[call.service, call.host]
             tally.total += 1
             if all(server.request_id != call.request_id for server in mine):
                 tally.add(self.id)
@@ -230,7 +230,7 @@ class _Look:
             return
         if by != "sidecar" or above.kind != "server" or above.service == span.service or above.app == span.app:
             return
-        self.seen.tcp_hops.setdefault((above.service, span.service), Tally()).add(self.id)
+        self.seen.tcp_hops[above.service, span.service].add(self.id)
 
     def sdk_call(self, span: Span) -> None:
         """An HTTP call as the application saw it; whether its sidecar saw it too."""
@@ -240,7 +240,7 @@ class _Look:
         if str(tags.get("url.full") or tags.get("http.url") or "").startswith("https:"):
             return
         host = authority_of(tags).partition(":")[0]
-        tally = self.seen.sdk_calls.setdefault((span.app, host), Tally())
+        tally = self.seen.sdk_calls[span.app, host]
         tally.total += 1
         if all(self.by[id(child)] == "application" for child in self.children.get(span.span_id, ())) and self.settled:
             tally.add(self.id)

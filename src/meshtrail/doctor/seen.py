@@ -5,7 +5,7 @@ Names of services are as in Jaeger. Times are microseconds since the epoch. A re
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -165,22 +165,22 @@ class Seen:
     orphans: list[Orphan] = field(default_factory=list)
     sdk_roots: dict[str, list[Server]] = field(default_factory=dict)
     """SERVER spans without a parent that an application made, by its app."""
-    sdk_calls: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    sdk_calls: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     """Calls of an application behind a sidecar, (its app, host): those that no proxy saw, of all."""
-    tcp_hops: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    tcp_hops: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     """(from, to): headers arrived, and no proxy has a span of the way between."""
-    changed_ids: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    changed_ids: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     """(service, host): calls joined to a request by the trace and not by x-request-id."""
-    changed_between: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    changed_between: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     """(caller, called service): x-request-id differs between the two ends of a call."""
-    doubled: dict[tuple[str, str], Tally] = field(default_factory=dict)
+    doubled: dict[tuple[str, str], Tally] = field(default_factory=lambda: defaultdict(Tally))
     """(service, `SERVER` or `CLIENT`): spans of an SDK that stand in another one alike."""
     pairs: dict[tuple[str, str, str, str], list[Pair]] = field(default_factory=dict)
     """(calling service, its pod, called service, its pod)."""
-    languages: dict[str, Identity] = field(default_factory=dict)
-    namespaces: dict[str, Identity] = field(default_factory=dict)
-    workloads: dict[str, Identity] = field(default_factory=dict)
-    to_itself: dict[str, Tally] = field(default_factory=dict)
+    languages: dict[str, Identity] = field(default_factory=lambda: defaultdict(Identity))
+    namespaces: dict[str, Identity] = field(default_factory=lambda: defaultdict(Identity))
+    workloads: dict[str, Identity] = field(default_factory=lambda: defaultdict(Identity))
+    to_itself: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     addresses: dict[str, str] = field(default_factory=dict)
     """Address of a pod -> its service."""
     formats: Counter[str] = field(default_factory=Counter)

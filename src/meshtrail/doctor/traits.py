@@ -13,7 +13,7 @@ from meshtrail.doctor.attributes import (
     pod_of_node,
     url_of,
 )
-from meshtrail.doctor.seen import By, Identity, Pair, Seen, Tally
+from meshtrail.doctor.seen import By, Pair, Seen
 from meshtrail.model.span import Span
 
 NAMESPACES = ("service.namespace", "k8s.namespace.name")
@@ -26,14 +26,14 @@ def observe_span(seen: Seen, span: Span, by: By) -> None:
     tags, process = span.tags, span.process_tags
     if by == "application":
         if language := str(process.get("telemetry.sdk.language", "")):
-            seen.languages.setdefault(span.service, Identity()).see(language, span.trace_id, span.start_us)
+            seen.languages[span.service].see(language, span.trace_id, span.start_us)
         for key in NAMESPACES:
             if value := str(process.get(key, "")):
-                seen.namespaces.setdefault(span.service, Identity()).see(value, span.trace_id, span.start_us)
+                seen.namespaces[span.service].see(value, span.trace_id, span.start_us)
                 break
         for key in WORKLOADS:
             if value := str(process.get(key, "")):
-                seen.workloads.setdefault(span.service, Identity()).see(value, span.trace_id, span.start_us)
+                seen.workloads[span.service].see(value, span.trace_id, span.start_us)
                 break
         if (span.kind in ("server", "client") and "http.request.method" in tags) or "http.method" in tags:
             _total(seen, span)
@@ -46,10 +46,10 @@ def observe_span(seen: Seen, span: Span, by: By) -> None:
         seen.addresses[address] = span.service
     namespace = str(tags.get("istio.namespace", ""))
     if namespace:
-        seen.namespaces.setdefault(span.service, Identity()).see(namespace, span.trace_id, span.start_us)
+        seen.namespaces[span.service].see(namespace, span.trace_id, span.start_us)
     canonical = str(tags.get("istio.canonical_service", ""))
     if canonical:
-        seen.workloads.setdefault(span.service, Identity()).see(canonical, span.trace_id, span.start_us)
+        seen.workloads[span.service].see(canonical, span.trace_id, span.start_us)
 
 
 def pair_up(seen: Seen, span: Span, below: Iterable[Span], by: By) -> None:
@@ -77,11 +77,11 @@ def doubles(seen: Seen, span: Span, above: Span) -> None:
         alike = (bool(url) and url == url_of(above.tags)) or (bool(statement) and statement == _statement(above))
     if alike:
         scopes = " and ".join(sorted({_scope(span), _scope(above)} - {""}))
-        seen.doubled.setdefault((span.service, span.kind.upper()), Tally()).add(span.trace_id, scopes)
+        seen.doubled[span.service, span.kind.upper()].add(span.trace_id, scopes)
 
 
 def _total(seen: Seen, span: Span) -> None:
-    seen.doubled.setdefault((span.service, span.kind.upper()), Tally()).total += 1
+    seen.doubled[span.service, span.kind.upper()].total += 1
 
 
 def _instance(span: Span) -> object:
@@ -102,7 +102,7 @@ def _calls_itself(seen: Seen, span: Span, other: Span) -> None:
     host = called_by(span)[0] or authority_of(span.tags).partition(":")[0]
     ours, theirs = (pod_of_node(str(one.tags.get("node_id", ""))) for one in (span, other))
     if host and ours and theirs and ours != theirs and host.partition(".")[0] != span.app:
-        seen.to_itself.setdefault(span.service, Tally()).add(span.trace_id, host)
+        seen.to_itself[span.service].add(span.trace_id, host)
 
 
 def _clocks(seen: Seen, span: Span, other: Span, by: By) -> None:

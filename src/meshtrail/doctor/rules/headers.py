@@ -146,7 +146,7 @@ def _deaf(seen: Seen) -> Iterator[Finding]:
             confidence,
             f"put the propagator that reads {OURS[speak]} into OTEL_PROPAGATORS of {service}, for instance "
             "b3multi,tracecontext,baggage",
-            reason=f"{found.inside} of {len(roots)} begin while the sidecar has a request in progress that lacks the SDK's",
+            reason=f"{found.inside} of {len(roots)} begin while the sidecar has a request at work without the SDK's",
             count=len(roots),
             share=len(roots) / len(behind) if len(roots) < len(behind) else 1.0,
             traces=evidence(

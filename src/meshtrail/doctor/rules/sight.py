@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from meshtrail.doctor.finding import Finding, Level, evidence
@@ -66,32 +66,40 @@ def instrumented_twice(seen: Seen) -> Iterator[Finding]:
 
 
 def clock_skew(seen: Seen) -> Iterator[Finding]:
-    found: dict[tuple[str, str], list[tuple[float, str, str, list[Pair]]]] = defaultdict(list)
+    found: dict[tuple[str, str], tuple[float, str, str, list[Pair]]] = {}
     for (service, ours, called, theirs), pairs in seen.pairs.items():
         amount = _skew(pairs)
-        if amount:
-            found[service, called].append((amount, ours, theirs, pairs))
-    for (service, called), cases in found.items():
-        amount, ours, theirs, pairs = max(cases, key=lambda case: abs(case[0]))
+        if amount and abs(amount) > abs(found.get((service, called), (0.0,))[0]):
+            found[service, called] = (amount, ours, theirs, pairs)
+    while found:
+        # A clock that is wrong disagrees with callers and called ones alike: that is one finding, not one for each.
+        disagreeing = Counter(service for pair in found for service in pair)
+        called_too = {called for _, called in found}
+        wrong = max(disagreeing, key=lambda service: (disagreeing[service], service in called_too))
+        mine = {pair: case for pair, case in found.items() if wrong in pair}
+        found = {pair: case for pair, case in found.items() if pair not in mine}
+        others = sorted({service for pair in mine for service in pair} - {wrong})
+        pair, (amount, ours, theirs, pairs) = max(mine.items(), key=lambda item: len(item[1][3]))
+        if pair[0] == wrong:
+            ours, theirs, amount = theirs, ours, -amount
         which = "behind" if amount < 0 else "ahead of"
         pods = f" (pods {theirs} and {ours})" if ours and theirs else ""
         yield Finding(
             "clock-skew",
             "warning",
-            called,
-            f"the clock of {called} is at least {milliseconds(int(abs(amount)))} ms {which} that of {service}{pods}, "
-            "median of "
-            f"{count(len(pairs), 'call')}: its SERVER spans lie outside the CLIENT spans that caused them",
+            wrong,
+            f"the clock of {wrong} is at least {milliseconds(int(abs(amount)))} ms {which} that of "
+            f"{', '.join(others)}{pods}: "
+            "SERVER spans lie outside the CLIENT spans that caused them",
             "certain" if len(pairs) >= MANY else "likely",
             "synchronise the clocks of the nodes (chrony, systemd-timesyncd; on a laptop restart the virtual machine "
             "after "
             "it slept)",
-            called=service,
-            reason="a request cannot arrive before it was sent, nor be at work after its answer came",
+            reason=f"median of {count(len(pairs), 'call')}; a request cannot arrive before it was sent, nor last "
+            "longer than its call",
             count=len(pairs),
-            share=len(pairs)
-            / sum(len(made) for key, made in seen.pairs.items() if (key[0], key[2]) == (service, called)),
-            traces=evidence(pair.trace for pair in pairs),
+            share=1.0,
+            traces=evidence(one.trace for one in pairs),
         )
 
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("meshtrail.cli.verify", "Check that a mesh gives complete traces; for scripts."),
     "trace": ("meshtrail.cli.trace", "Draw traces in the terminal."),
     "doctor": ("meshtrail.cli.doctor", "Say what is wrong with the tracing of a mesh, and who is to blame."),
+    "lint": ("meshtrail.cli.lint", "Say what in manifests will break tracing, before they are deployed."),
     "preflight": ("meshtrail.cli.preflight", "Check what a cluster needs for whole traces."),
     "propagation": ("meshtrail.cli.propagation", "Show or switch header propagation of a service."),
     "apply": ("meshtrail.cli.apply", "Lay manifests over a running mesh."),

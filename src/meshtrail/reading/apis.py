@@ -10,11 +10,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from meshtrail.model.trace import Trace
 from meshtrail.reading import decode, otlp
-from meshtrail.reading.asking import Asking
+from meshtrail.reading.asking import PROTOBUF, Asking
+
+EITHER = f"{PROTOBUF}, application/json;q=0.9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,11 @@ class Api(Protocol):
 
     def services(self) -> tuple[str, ...]: ...
     def trace(self, trace_id: str) -> Trace | None: ...
-    def find(self, search: Search) -> tuple[Trace, ...]: ...
+
+    def ask(self, search: Search) -> Any:
+        """The answer as it came, for `read`: asking waits for the server, reading is work of this process."""
+
+    def read(self, answer: Any) -> tuple[Trace, ...]: ...
 
 
 class Classic:
@@ -54,7 +60,7 @@ class Classic:
         traces = () if answer is None else self._traces(path, answer)
         return traces[0] if traces else None
 
-    def find(self, search: Search) -> tuple[Trace, ...]:
+    def ask(self, search: Search) -> Any:
         if search.service is None:
             raise ValueError("the classic API searches by service")
         query: dict[str, str | int] = {
@@ -67,7 +73,10 @@ class Classic:
             query["operation"] = search.operation
         if search.tags:
             query["tags"] = json.dumps(dict(search.tags))
-        return self._traces("/api/traces", self._asking.get("/api/traces", query))
+        return self._asking.get("/api/traces", query)
+
+    def read(self, answer: Any) -> tuple[Trace, ...]:
+        return self._traces("/api/traces", answer)
 
     def _traces(self, path: str, answer: object) -> tuple[Trace, ...]:
         try:
@@ -90,10 +99,10 @@ class V3:
 
     def trace(self, trace_id: str) -> Trace | None:
         path = f"/api/v3/traces/{trace_id}"
-        traces = self._traces(path, self._asking.get(path, absent=(404,)))
+        traces = self._traces(path, self._asking.get(path, absent=(404,), accept=EITHER))
         return traces[0] if traces else None
 
-    def find(self, search: Search) -> tuple[Trace, ...]:
+    def ask(self, search: Search) -> Any:
         query: dict[str, str | int] = {
             "query.start_time_min": _rfc3339(search.start_us),
             "query.start_time_max": _rfc3339(search.end_us),
@@ -106,10 +115,21 @@ class V3:
         if search.operation:
             query["query.operation_name"] = search.operation
         query.update({f"query.attributes[{key}]": value for key, value in search.tags.items()})
-        return self._traces("/api/v3/traces", self._asking.get("/api/v3/traces", query, absent=(404,)))
+        return self._asking.get("/api/v3/traces", query, absent=(404,), accept=EITHER)
+
+    def read(self, answer: Any) -> tuple[Trace, ...]:
+        return self._traces("/api/v3/traces", answer)
 
     def _traces(self, path: str, answer: object) -> tuple[Trace, ...]:
         """Several documents when Jaeger streamed them, one a chunk of traces; none at all when nothing was found."""
+        if isinstance(answer, bytes):
+            # Imported where it is needed: most Jaegers never answer so.
+            from meshtrail.reading import otlp_binary
+
+            try:
+                return otlp.traces_of(otlp_binary.spans_of(answer))
+            except ValueError as error:
+                raise self._asking.not_jaeger(path, str(error)) from error
         documents = answer if isinstance(answer, list) else [] if answer is None else [answer]
         try:
             return otlp.traces_of(span for document in documents for span in otlp.spans_of(document))

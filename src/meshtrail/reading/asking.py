@@ -14,6 +14,7 @@ from meshtrail.reading.access import Access
 
 PATIENCE_S = 3.0
 BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+PROTOBUF = "application/x-protobuf"
 ADDRESS = "give the address of a Jaeger query service (port 16686), with its base path if it has one"
 
 
@@ -36,12 +37,18 @@ class Asking:
     def close(self) -> None:
         self._http.close()
 
-    def get(self, path: str, query: Mapping[str, Any] | None = None, *, absent: tuple[int, ...] = ()) -> Any:
+    def get(
+        self, path: str, query: Mapping[str, Any] | None = None, *, absent: tuple[int, ...] = (), accept: str = "*/*"
+    ) -> Any:
         """The decoded answer; None for a status in `absent` with an error that is Jaeger's own (`trace not found`).
+
+        Bytes when the server took the offer of `accept` (PROTOBUF); most give JSON all the same.
 
         Raises JaegerError; OtherApiError when the answer is none of this API's.
         """
-        response = self._response(self.access.url + path, query)
+        response = self._response(self.access.url + path, query, accept)
+        if response.status_code == 200 and response.headers.get("content-type", "").startswith(PROTOBUF):
+            return response.content
         data = _decoded(response.text)
         said = message(data)
         if response.status_code in absent and said:
@@ -59,10 +66,10 @@ class Asking:
             mend=ADDRESS,
         )
 
-    def _response(self, address: str, query: Mapping[str, Any] | None) -> httpx.Response:
+    def _response(self, address: str, query: Mapping[str, Any] | None, accept: str) -> httpx.Response:
         access = self.access
         try:
-            return self._patient(address, query)
+            return self._patient(address, query, accept)
         except httpx.TimeoutException as error:
             raise JaegerError(
                 f"{address} did not answer within {self._timeout_s:g} s",
@@ -93,19 +100,19 @@ class Asking:
                 mend="is this the query port (16686), not a port that takes spans in (4317, 4318, 9411)?",
             ) from error
 
-    def _patient(self, address: str, query: Mapping[str, Any] | None) -> httpx.Response:
+    def _patient(self, address: str, query: Mapping[str, Any] | None, accept: str) -> httpx.Response:
         """A GET, asked again for `PATIENCE_S` when the connection broke.
 
         A kept one may be closed just as the request goes out; and kubectl ends a port-forward whose connection broke,
         which is started again and takes a moment. What refuses the first connection is not there: no patience.
         """
         try:
-            return self._http.get(address, params=query)
+            return self._http.get(address, params=query, headers={"accept": accept})
         except BROKEN:
             patience = time.monotonic() + PATIENCE_S
         while True:
             try:
-                return self._http.get(address, params=query)
+                return self._http.get(address, params=query, headers={"accept": accept})
             except (*BROKEN, httpx.ConnectError):
                 if time.monotonic() > patience:
                     raise

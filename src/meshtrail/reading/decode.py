@@ -16,7 +16,8 @@ HEX = frozenset("0123456789abcdef")
 
 _MOST_WORDS = 20_000
 _LONGEST_WORD = 200
-_words: dict[str, str] = {}
+WORDS: dict[str, str] = {}
+"""Texts seen before; see `intern_text`."""
 
 
 def traces_of(answer: object) -> tuple[Trace, ...]:
@@ -124,13 +125,13 @@ def _integer(value: object, name: str) -> int:
 
 def intern_text(text: str) -> str:
     """The same text, one copy for many spans: names, keys and most values of tags repeat in each trace."""
-    known = _words.get(text)
+    known = WORDS.get(text)
     if known is not None:
         return known
     if len(text) <= _LONGEST_WORD:
-        if len(_words) >= _MOST_WORDS:  # identifiers, which do not repeat, have filled it
-            _words.clear()
-        _words[text] = text
+        if len(WORDS) >= _MOST_WORDS:  # identifiers, which do not repeat, have filled it
+            WORDS.clear()
+        WORDS[text] = text
     return text
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from meshtrail.errors import MeshtrailError
 from meshtrail.model.trace import Trace
@@ -28,6 +29,21 @@ REQUEST_ID_TAG = "guid:x-request-id"
 T = TypeVar("T")
 
 __all__ = ["LOOKBACK_US", "MAX_SERVICES", "REQUEST_ID_TAG", "JaegerClient", "JaegerError"]
+
+
+@dataclass(frozen=True, slots=True)
+class Searching:
+    """`ask` may run in another thread while `read` turns the last answer into traces. Both raise JaegerError."""
+
+    _api: Api
+    _service: str | None
+
+    def ask(self, start_us: int, end_us: int, limit: int) -> Any:
+        return self._api.ask(Search(self._service, start_us, end_us, limit))
+
+    def read(self, answer: Any) -> tuple[Trace, ...]:
+        """In order of start."""
+        return _ordered(self._api.read(answer))
 
 
 class JaegerClient:
@@ -90,18 +106,26 @@ class JaegerClient:
         end_us = int(time.time() * 1_000_000) if end_us is None else end_us
         start_us = end_us - LOOKBACK_US if start_us is None else start_us
         search = Search(service, start_us, end_us, limit, operation, tags or {})
-        return tuple(sorted(self._either(lambda api: api.find(search)), key=lambda trace: trace.start_us))
+        return _ordered(self._either(lambda api: api.read(api.ask(search))))
 
-    def find_of_all(self, *, start_us: int, end_us: int, limit: int) -> tuple[Trace, ...] | None:
-        """As `find`, whatever the service, in one question; None where that cannot be asked.
+    def search_all(self) -> Searching | None:
+        """For many traces of any service: questions and answers apart. None where a search must name a service.
 
-        Only v3 can, and there it is up to the storage behind it.
+        Only v3 can do without, and there it is up to the storage behind it.
         """
-        search = Search(None, start_us, end_us, limit)
+        v3 = V3(self._asking)
+        now_us = int(time.time() * 1_000_000)
         try:
-            return tuple(sorted(V3(self._asking).find(search), key=lambda trace: trace.start_us))
+            # Some refuse, others answer that there is none.
+            found = v3.read(v3.ask(Search(None, 0, now_us + LOOKBACK_US, 1)))
         except JaegerError:
             return None
+        return Searching(v3, None) if found else None
+
+    def search(self, service: str) -> Searching:
+        """For many traces of one service: questions and answers apart."""
+        self._either(lambda api: api.services())
+        return Searching(self._api, service)
 
     def find_any(
         self,
@@ -186,3 +210,7 @@ class JaegerClient:
             answer = ask(v3)
         self._sure = True
         return answer
+
+
+def _ordered(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    return tuple(sorted(traces, key=lambda trace: trace.start_us))

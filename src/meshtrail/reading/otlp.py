@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshtrail.model.span import Kind, Log, Scalar, Span
@@ -51,7 +52,39 @@ def traces_of(spans: Iterable[Span]) -> tuple[Trace, ...]:
     groups: dict[str, list[Span]] = {}
     for span in spans:
         groups.setdefault(span.trace_id, []).append(span)
-    return tuple(sorted((Trace.of(group) for group in groups.values()), key=lambda trace: trace.start_us))
+    traces = (Trace.of(_told_apart(group)) for group in groups.values())
+    return tuple(sorted(traces, key=lambda trace: trace.start_us))
+
+
+def _told_apart(spans: list[Span]) -> list[Span]:
+    """Spans with identifiers of their own, as Jaeger shows them.
+
+    What was exported twice stands once. Zipkin lets client and server share one span id: the server gets another one,
+    below the client, and the server's children move with it.
+    """
+    if len({span.span_id for span in spans}) == len(spans):
+        return spans
+    seen: dict[tuple[str, str, str, int, str], Span] = {}
+    for span in spans:
+        seen.setdefault((span.span_id, span.kind, span.service, span.start_us, span.name), span)
+    clients = {span.span_id for span in seen.values() if span.kind == "client"}
+    used = {span.span_id for span in seen.values()}
+    fresh: dict[str, str] = {}
+    for span in seen.values():
+        if span.kind == "server" and span.span_id in clients and span.span_id not in fresh:
+            number = len(fresh) + 1
+            while f"{number:016x}" in used:
+                number += 1
+            fresh[span.span_id] = f"{number:016x}"
+            used.add(fresh[span.span_id])
+    result = []
+    for span in seen.values():
+        if span.kind == "server" and span.span_id in fresh:
+            span = replace(span, span_id=fresh[span.span_id], parent_id=span.span_id)
+        elif span.parent_id in fresh and not (span.kind == "client" and span.span_id == span.parent_id):
+            span = replace(span, parent_id=fresh[span.parent_id])
+        result.append(span)
+    return result
 
 
 def _span(span: Mapping[str, Any], service: str, resource: Mapping[str, Scalar], scope: Mapping[str, str]) -> Span:
@@ -61,7 +94,9 @@ def _span(span: Mapping[str, Any], service: str, resource: Mapping[str, Scalar],
     kind = _kind(span.get("kind", 0))
     if kind != "unspecified":
         tags["span.kind"] = kind
-    _write_status(as_mapping(span.get("status") or {}, "`status`"), tags)
+    if span.get("status"):
+        status = as_mapping(span["status"], "`status`")
+        write_status(status.get("code", 0), str(status.get("message", "")), tags)
     if span.get("traceState"):
         tags["w3c.tracestate"] = str(span["traceState"])
     start = _nanoseconds(span.get("startTimeUnixNano", 0), "`startTimeUnixNano`")
@@ -102,15 +137,15 @@ def _kind(value: object) -> Kind:
     return KINDS[value] if isinstance(value, int) and 0 <= value < len(KINDS) else "unspecified"
 
 
-def _write_status(status: Mapping[str, Any], tags: dict[str, Scalar]) -> None:
-    code = status.get("code", 0)
+def write_status(code: object, message: str, tags: dict[str, Scalar]) -> None:
+    """The tags that Jaeger makes of a status; `code` is the number or the name of it."""
     if code in (2, "STATUS_CODE_ERROR"):
         tags["otel.status_code"] = "ERROR"
         tags["error"] = True
     elif code in (1, "STATUS_CODE_OK"):
         tags["otel.status_code"] = "OK"
-    if status.get("message"):
-        tags["otel.status_description"] = str(status["message"])
+    if message:
+        tags["otel.status_description"] = message
 
 
 def _log(event: Mapping[str, Any]) -> Log:
@@ -123,11 +158,16 @@ def _log(event: Mapping[str, Any]) -> Log:
 def _attributes(items: object) -> dict[str, Scalar]:
     tags: dict[str, Scalar] = {}
     for item in as_list(items, "`attributes`"):
-        pair = as_mapping(item, "an attribute")
-        value = _value(pair.get("value"), NESTING)
-        if isinstance(value, str):
-            value = intern_text(value)
-        tags[intern_text(str(pair.get("key", "")))] = value if isinstance(value, str | int | float) else str(value)
+        if not isinstance(item, dict):
+            raise ValueError("an attribute is not an object")
+        key, value = item.get("key", ""), item.get("value")
+        # Nearly all are text, and there are many.
+        text = value.get("stringValue") if isinstance(value, dict) else None
+        if isinstance(text, str):
+            tags[intern_text(str(key))] = intern_text(text)
+        else:
+            other = _value(value, NESTING)
+            tags[intern_text(str(key))] = other if isinstance(other, str | int | float) else str(other)
     return tags
 
 

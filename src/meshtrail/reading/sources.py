@@ -66,31 +66,15 @@ class _Jaeger:
 def _found(client: JaegerClient, service: str | None, since_us: int) -> Iterator[Trace]:
     until_us = int(time.time() * 1_000_000) + AHEAD_US
     services = client.services() if service is None else (service,)
-    if service is None and services and _answers_for_all(client, since_us, until_us):
-
-        def find_all(start_us: int, end_us: int, limit: int) -> tuple[Trace, ...]:
-            return client.find_of_all(start_us=start_us, end_us=end_us, limit=limit) or ()
-
-        for page in pages(find_all, since_us=since_us, until_us=until_us):
-            yield from page
-        return
-    if len(services) > MAX_SERVICES:
+    everything = client.search_all() if service is None and services else None
+    if everything is None and len(services) > MAX_SERVICES:
         raise MeshtrailError(
             f"{client.url} knows {len(services)} services, too many to ask for each",
             mend="name one with --service, for instance the ingress gateway",
         )
-    for name in services:
-
-        def find(start_us: int, end_us: int, limit: int, name: str = name) -> tuple[Trace, ...]:
-            return client.find(name, start_us=start_us, end_us=end_us, limit=limit)
-
-        for page in pages(find, since_us=since_us, until_us=until_us):
+    for searching in [everything] if everything else map(client.search, services):
+        for page in pages(searching.ask, searching.read, since_us=since_us, until_us=until_us):
             yield from page
-
-
-def _answers_for_all(client: JaegerClient, since_us: int, until_us: int) -> bool:
-    """Whether one question finds traces of every service: some storages refuse it, others answer that there is none."""
-    return bool(client.find_of_all(start_us=since_us, end_us=until_us, limit=1))
 
 
 class _File:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from meshtrail.store.jaeger_api import parse_trace_id
 from meshtrail.store.jaeger_model import sane_times
 from meshtrail.store.jaeger_params import ParameterError, flag, trace_query_v3
+from meshtrail.store.otlp_binary import MEDIA_TYPE, traces_data
 from meshtrail.store.otlp_trace import resource_spans
 from meshtrail.store.search import find_traces, operations
 from meshtrail.store.store import StoredSpan, TraceStore
@@ -44,12 +45,13 @@ def routes(store: TraceStore) -> list[Route]:
         except ParameterError as error:
             raise ParameterError(f"malformed parameter trace_id: {error}") from None
         raw = flag(request.query_params, "raw_traces")
-        return await _traces([store.spans(trace_id)], raw=raw)
+        return await _traces([store.spans(trace_id)], raw=raw, binary=_wants_binary(request))
 
     async def traces(request: Request) -> Response:
         query = trace_query_v3(request.query_params, store.limits.max_traces)
         raw = flag(request.query_params, "query.raw_traces")
-        return await _traces([store.spans(trace_id) for trace_id in find_traces(store, query)], raw=raw)
+        found = [store.spans(trace_id) for trace_id in find_traces(store, query)]
+        return await _traces(found, raw=raw, binary=_wants_binary(request))
 
     async def summaries(request: Request) -> Response:
         query = trace_query_v3(request.query_params, store.limits.max_traces)
@@ -103,9 +105,18 @@ def summary(stored: list[StoredSpan]) -> dict[str, Any]:
     }
 
 
-async def _traces(found: list[list[StoredSpan]], *, raw: bool) -> Response:
+def _wants_binary(request: Request) -> bool:
+    """Not a question that Jaeger knows: it answers in JSON whatever it is asked for."""
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+async def _traces(found: list[list[StoredSpan]], *, raw: bool, binary: bool) -> Response:
     if not any(found):
         return _error(404, "No traces found")
+    if binary:
+        small = sum(map(len, found)) <= _IN_LOOP
+        body = traces_data(found) if small else await asyncio.to_thread(traces_data, found)
+        return Response(body, media_type=MEDIA_TYPE)
 
     def convert() -> dict[str, Any]:
         return {"result": {"resourceSpans": [part for spans in found for part in resource_spans(spans, raw=raw)]}}

@@ -160,8 +160,10 @@ def traffic_excluded(bundle: Bundle) -> Iterator[Found]:
             for service in asked:
                 for port in ports(service):
                     pods = bundle.selected(service)
-                    numbers = _targets(port, pods) - ({port.number} if direction == "Inbound" and pods else set())
-                    hit = sorted(numbers & listed - TRACING - DATABASES.keys())
+                    # Outbound is the Service's own port, inbound the container's.
+                    inbound = {target for pod in pods if (target := pod.target_port(port.target)) is not None}
+                    numbers = inbound if direction == "Inbound" else {port.number}
+                    hit = sorted((numbers & listed) - TRACING - DATABASES.keys())
                     if hit and speaks_http(port.protocol) and not SIDE_PORTS.search(port.name):
                         yield Found(
                             "warning",

@@ -99,7 +99,8 @@ TELEMETRIES = {
     "silent": "providers: [{name: jaeger}], disableSpanReporting: true",
     "no-propagation": "providers: [{name: jaeger}], disableContextPropagation: true",
     "tags": "providers: [{name: jaeger}], enableIstioTags: false, customTags: {a: {literal: {value: b}},"
-    " c: {header: {name: x-c, defaultValue: d}}, e: {environment: {name: E}}}",
+    " c: {header: {name: x-c, defaultValue: d}}, e: {environment: {name: E}},"
+    " f: {formatter: {value: '%PATH(NQ)%'}}}",
 }
 
 

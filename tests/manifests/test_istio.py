@@ -234,7 +234,11 @@ def test_what_a_telemetry_does_not_say_stays_unsaid(read: Read) -> None:
         ("match: {mode: BOTH}", "is not one of", "match: {mode: SERVER}"),
         ("customTags: {a: {}}", "needs one of literal", "customTags: {a: {literal: {value: b}}}"),
         ("customTags: {a: {literal: {value: 1}}}", "must be a string", "customTags: {a: {literal: {value: '1'}}}"),
-        ("customTags: {a: {formatter: {value: b}}}", "not carried out", "customTags: {}"),
+        (
+            "customTags: {a: {formatter: {value: b}, literal: {value: b}}}",
+            "only one of literal, formatter",
+            "customTags: {a: {formatter: {value: '%PATH(NQ)%'}}}",
+        ),
         ("disableSpanReporting: 'true'", "must be true or false", "disableSpanReporting: true"),
     ],
 )

@@ -84,6 +84,8 @@ def provider(entry: kinds.TracingProvider, service_name: str) -> Config:
 def _custom_tag(tag: kinds.CustomTag) -> Config:
     if tag.type == "literal":
         return {"tag": tag.name, "literal": {"value": tag.value}}
+    if tag.type == "formatter":
+        return {"tag": tag.name, "value": tag.value}
     kind = "request_header" if tag.type == "header" else "environment"
     value: Config = {"name": tag.value}
     if tag.default:

@@ -26,10 +26,10 @@ PROVIDER = message("Telemetry.spec.tracing[].providers[]", "name")
 MATCH = message("Telemetry.spec.tracing[].match", "mode")
 CUSTOM_TAG = message(
     "Telemetry.spec.tracing[].customTags",
-    "literal header environment",
-    refused={"formatter": "use literal, header or environment"},
+    "literal header environment formatter",
 )
 LITERAL = message("Telemetry.spec.tracing[].customTags.literal", "value")
+FORMATTER = message("Telemetry.spec.tracing[].customTags.formatter", "value")
 NAMED = message("Telemetry.spec.tracing[].customTags.header, environment", "name defaultValue")
 
 _MODES: tuple[Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"], ...] = ("CLIENT_AND_SERVER", "CLIENT", "SERVER")
@@ -73,10 +73,13 @@ def tracing(fields: Fields) -> kinds.Tracing:
 
 
 def custom_tag(name: str, fields: Fields) -> kinds.CustomTag | None:
-    fields.exactly_one("literal", "header", "environment", required="formatter" not in fields)
+    fields.exactly_one("literal", "header", "environment", "formatter", required=True)
     literal = fields.fields("literal", LITERAL)
     if literal is not None:
         return kinds.CustomTag(name, "literal", literal.text("value", required=True))
+    formatter = fields.fields("formatter", FORMATTER)
+    if formatter is not None:
+        return kinds.CustomTag(name, "formatter", formatter.text("value", required=True))
     kind: Literal["header", "environment"]
     for kind in ("header", "environment"):
         found = fields.fields(kind, NAMED)

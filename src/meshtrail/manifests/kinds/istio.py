@@ -211,10 +211,11 @@ class DestinationRule:
 
 @dataclass(frozen=True, slots=True)
 class CustomTag:
-    """`type` literal (value), header (value = header name, default), environment (value = variable, default)."""
+    """`type` literal (value), header (value = header name, default), environment (value = variable, default), formatter
+    (value = as in an access log, `%PATH(NQ)%`)."""
 
     name: str
-    type: Literal["literal", "header", "environment"]
+    type: Literal["literal", "header", "environment", "formatter"]
     value: str
     default: str = ""
 

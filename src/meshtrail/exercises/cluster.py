@@ -22,7 +22,7 @@ from meshtrail.cluster.objects import labels
 from meshtrail.cluster.routes import entrances, entry_service
 from meshtrail.cluster.session import Gateway, Session, Where, opened
 from meshtrail.cluster.snapshot import ROOT as MESH_NAMESPACE
-from meshtrail.cluster.traces import LATE_S
+from meshtrail.cluster.traces import LATE_S, SOON_S
 from meshtrail.errors import MeshtrailError
 from meshtrail.exercises.local import document
 from meshtrail.exercises.phrases import Phrases
@@ -70,6 +70,10 @@ class ClusterPlace:
         self._opened = None
         for name in ("_gateway", "jaeger"):
             self.__dict__.pop(name, None)
+
+    @property
+    def quiet_s(self) -> float:
+        return SOON_S if traces.prompt(self._session.snapshot) else LATE_S
 
     @property
     def key(self) -> str:

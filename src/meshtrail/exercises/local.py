@@ -18,7 +18,8 @@ from meshtrail.local.applications import application, parse_forms, parse_languag
 from meshtrail.local.options import MeshOptions
 
 LABEL = "exercise"
-LATE_S = 1.0
+LATE_S = 2.0
+QUIET_S = 0.5
 """Envoy hands spans over every 0.1 s, an SDK every 0.2 s; the rest is a slow laptop."""
 
 
@@ -27,6 +28,7 @@ class LocalPlace:
 
     target: Target = "local"
     late_s = LATE_S
+    quiet_s = QUIET_S
     host = ""
 
     def __init__(self, name: str, *, auto_ports: bool, root: Path, phrases: Phrases) -> None:

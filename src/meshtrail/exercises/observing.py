@@ -33,20 +33,29 @@ def requests_of(
     *,
     services: Sequence[str] | None,
     since_us: int,
+    quiet_s: float,
     late_s: float,
 ) -> tuple[Request, ...]:
-    """The requests of those marks, in order of start: as soon as each is there with no loose end, else as they are
-    once `late_s` seconds have passed, when no span can be on its way any more.
+    """The requests of those marks, in order of start: once each is there with no loose end and for `quiet_s` seconds
+    nothing was added, else as they are when `late_s` have passed and no span can be on its way any more.
+
+    Quiet is needed: a request whose second piece has not arrived looks whole.
 
     A request of which no span bears a mark is not found; one that was not sampled has none.
     """
     wanted = frozenset(marks)
     deadline = time.monotonic() + late_s
+    changed = time.monotonic()
+    before = -1
     while True:
-        over = time.monotonic() > deadline
+        now = time.monotonic()
         found = _look(client, wanted, services, since_us)
+        spans = sum(request.span_count for request in found)
+        if spans != before:
+            before, changed = spans, now
         seen = marks_in([trace for request in found for trace in request.traces])
-        if over or (wanted <= seen and all(request.explained for request in found)):
+        settled = wanted <= seen and all(request.explained for request in found) and now - changed >= quiet_s
+        if settled or now > deadline:
             return found
         time.sleep(INTERVAL_S)
 

@@ -16,7 +16,8 @@ Before = Mapping[str, Any]
 class Place(Protocol):
     """Addresses and objects are those of the running application; all raise MeshtrailError when there is none.
 
-    `key` names the place in the participant's progress. `late_s`: seconds within which every span has arrived.
+    `key` names the place in the participant's progress. `late_s`: seconds within which every span has arrived, `quiet_s`: in
+    which one arrives as a rule.
     """
 
     @property
@@ -43,6 +44,8 @@ class Place(Protocol):
     def namespace(self) -> str: ...
     @property
     def late_s(self) -> float: ...
+    @property
+    def quiet_s(self) -> float: ...
 
     def now_us(self) -> int:
         """The time of its spans, in microseconds since 1970."""

@@ -70,6 +70,7 @@ class Room:
             wanted,
             services=self._services(),
             since_us=self._sent_us,
+            quiet_s=self._place.quiet_s,
             late_s=self._place.late_s if within_s is None else within_s,
         )
 

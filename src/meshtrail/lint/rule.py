@@ -22,8 +22,8 @@ class Rule:
     levels: tuple[Level, ...]
     why: str
     mend: str
-    silent: str
-    """When it keeps quiet although something looks wrong."""
+    conditions: str
+    """What has to be known for it, and where it keeps quiet."""
     check: Check
 
     @property
@@ -38,11 +38,11 @@ class Rule:
 RULES: dict[str, Rule] = {}
 
 
-def rule(id: str, title: str, *levels: Level, why: str, mend: str, silent: str = "") -> Callable[[Check], Check]:
+def rule(id: str, title: str, *levels: Level, why: str, mend: str, conditions: str = "") -> Callable[[Check], Check]:
     """Register a rule; the function yields what it finds in a bundle."""
 
     def register(check: Check) -> Check:
-        RULES[id] = Rule(id, title, levels, _joined(why), _joined(mend), _joined(silent), check)
+        RULES[id] = Rule(id, title, levels, _joined(why), _joined(mend), _joined(conditions), check)
         return check
 
     return register

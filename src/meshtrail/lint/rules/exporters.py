@@ -44,8 +44,8 @@ def _endpoints(bundle: Bundle) -> Iterator[tuple[Workload, Variable, str]]:
     is.""",
     mend="""`OTEL_EXPORTER_OTLP_ENDPOINT=http://COLLECTOR.NAMESPACE:4318` with
     `OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf`.""",
-    silent="""Protocol and port are compared where the protocol is set. A Service is missed where Services of its
-    namespace are in the manifests (a warning where those are in another part of what is read).""",
+    conditions="""Protocol and port are compared where the protocol is set. A Service is missed where Services of
+    its namespace are in the manifests (a warning where those are in another part of what is read).""",
 )
 def exporter_endpoint(bundle: Bundle) -> Iterator[Found]:
     for one, variable, protocol in _endpoints(bundle):
@@ -106,7 +106,7 @@ def _reach(bundle: Bundle, one: Workload, variable: Variable, where: Address) ->
     why="""An application's export goes through its sidecar like any other request and makes spans: one more trace
     for each delivery, of the caller that is seen most often.""",
     mend='Annotate the pod template `traffic.sidecar.istio.io/excludeOutboundPorts: "4317,4318"`.',
-    silent="Pods that are not known to have a sidecar, and endpoints within the pod.",
+    conditions="Only for pods that are known to have a sidecar, and not for endpoints within the pod.",
 )
 def export_traced(bundle: Bundle) -> Iterator[Found]:
     seen = set()

@@ -36,7 +36,7 @@ def _proxies(bundle: Bundle) -> list[Mapping[str, str]]:
     accepts the Gateway.""",
     mend="""Use the labels of the gateway's pods: `istio: ingressgateway` with istioctl, `istio: NAME` with the Helm
     chart installed as `istio-NAME`.""",
-    silent="""An error only where gateways are among the manifests; else a note for labels that no installation
+    conditions="""An error only where gateways are among the manifests; else a note for labels that no installation
     gives. Gateways of the Gateway API make their own proxies.""",
 )
 def gateway_selector(bundle: Bundle) -> Iterator[Found]:

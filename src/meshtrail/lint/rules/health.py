@@ -37,7 +37,7 @@ HEALTH = frozenset(
     of its own (seen on Istio 1.29), and under STRICT mutual TLS it fails.""",
     mend="""Remove the annotation `sidecar.istio.io/rewriteAppHTTPProbers` (or `rewriteAppHTTPProbe: false` of the
     values).""",
-    silent="Pods without a sidecar, and those without httpGet probes.",
+    conditions="Not for pods without a sidecar, nor for those without httpGet probes.",
 )
 def probes_not_rewritten(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.workloads:
@@ -62,9 +62,9 @@ def probes_not_rewritten(bundle: Bundle) -> Iterator[Found]:
     why="""A load balancer that asks every few seconds for a path which a gateway routes fills the store with traces
     that nobody reads. Sampling 0 on that route keeps them out, in the services behind it too.""",
     mend="Name the route and set its sampling to 0 with an EnvoyFilter, as `istio/mesh/health-checks.yaml` does.",
-    silent="""Only routes of a gateway with a path of its own for health: a probe's, or a usual one. Not where an
-    EnvoyFilter anywhere in the manifests sets sampling to 0 for the name of the route, nor for a route with a name
-    where nothing of the mesh's own is among the manifests.""",
+    conditions="""Only routes of a gateway with a path of its own for health: a probe's, or a usual one. Not where
+    an EnvoyFilter anywhere in the manifests sets sampling to 0 for the name of the route, nor for a route with a
+    name where nothing of the mesh's own is among the manifests.""",
 )
 def health_route_traced(bundle: Bundle) -> Iterator[Found]:
     excluded = excluded_routes(bundle)

@@ -62,8 +62,8 @@ def _plain(bundle: Bundle, namespace: str) -> list[Workload]:
     why="""Without a sidecar there is nobody to make spans: the trace ends at the caller, and callers' headers go no
     further.""",
     mend="Label the Namespace `istio-injection: enabled` (or `istio.io/rev: REVISION`), then restart its workloads.",
-    silent="""The Namespace has to be in the manifests, workloads of it too, and an Istio object that is there for
-    sidecars (error) or a route into it from a gateway (warning). Pods may ask for a sidecar themselves.
+    conditions="""The Namespace has to be in the manifests, workloads of it too, and an Istio object that is there
+    for sidecars (error) or a route into it from a gateway (warning). Pods may ask for a sidecar themselves.
     `istio.io/rev` and ambient's `istio.io/dataplane-mode` count.""",
 )
 def injection_missing(bundle: Bundle) -> Iterator[Found]:
@@ -97,7 +97,7 @@ def injection_missing(bundle: Bundle) -> Iterator[Found]:
     why="""`sidecar.istio.io/inject: "false"` on a pod wins over its namespace: the hop is missing from every trace,
     and under STRICT mutual TLS its callers are refused elsewhere.""",
     mend="Remove the label or annotation from the pod template.",
-    silent="""The namespace has to be known to inject, and a Service with an HTTP port has to lead to the pods.
+    conditions="""The namespace has to be known to inject, and a Service with an HTTP port has to lead to the pods.
     Collectors and Jaeger are better without a sidecar; jobs and databases nobody asks.""",
 )
 def injection_opted_out(bundle: Bundle) -> Iterator[Found]:
@@ -139,7 +139,7 @@ def _http_service(bundle: Bundle, one: Workload) -> Object | None:
     why="""Istio reads `sidecar.istio.io/inject` and `istio.io/rev` of the pod. On the Deployment itself they do
     nothing, whatever they say.""",
     mend="Put it under `spec.template.metadata.labels`.",
-    silent="Where the pod template says the same, or the namespace has the same effect.",
+    conditions="Not where the pod template says the same, or the namespace has the same effect.",
 )
 def injection_misplaced(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.workloads:
@@ -167,7 +167,7 @@ def injection_misplaced(bundle: Bundle) -> Iterator[Found]:
     why="""A pod with `hostNetwork: true` never gets a sidecar, and Istio says nothing about it: its hop is missing
     from every trace.""",
     mend="Take `hostNetwork` out, or leave the workload outside of the mesh with this warning ignored.",
-    silent="The namespace has to be known to inject, and a Service with an HTTP port has to lead to the pods.",
+    conditions="The namespace has to be known to inject, and a Service with an HTTP port has to lead to the pods.",
 )
 def host_network(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.workloads:
@@ -189,7 +189,7 @@ def host_network(bundle: Bundle) -> Iterator[Found]:
     why="""In ambient mode ztunnel carries connections and knows no requests. Only a waypoint makes spans, so
     without one the gateway's are all that a trace has.""",
     mend="Label the Namespace `istio.io/use-waypoint: NAME` and add the Gateway of class `istio-waypoint`.",
-    silent="A Service of the namespace may name its waypoint itself.",
+    conditions="A Service of the namespace may name its waypoint itself.",
 )
 def ambient_without_waypoint(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.of("Namespace"):

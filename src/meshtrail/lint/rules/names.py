@@ -32,8 +32,8 @@ def _by_app_label(bundle: Bundle, one: Workload) -> bool:
     canonical service, in metrics and in a tag of the span, and not the service of the span (seen on Istio 1.29).""",
     mend="""Label the pod template `app: NAME`, or set `meshConfig.defaultConfig.tracingServiceName:
     CANONICAL_NAME_AND_NAMESPACE`.""",
-    silent="""Jobs, gateways, and pods that no Service selects. A note where it is not known that the pods are in
-    the mesh, or where the workload's name says the same.""",
+    conditions="""Not for jobs, gateways, and pods that no Service selects. A note where it is not known that the
+    pods are in the mesh, or where the workload's name says the same.""",
 )
 def app_label(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.workloads:
@@ -64,7 +64,7 @@ def app_label(bundle: Bundle) -> Iterator[Found]:
     why="""The label `app` is the name of the service in spans. Two services that share it are one in every trace,
     in the list of services and in the dependency graph, and nobody can tell which of them dropped a header.""",
     mend="Give each service its own `app`.",
-    silent="Versions of one service share it rightly: workloads that a common Service selects.",
+    conditions="Versions of one service share it rightly: workloads that a common Service selects.",
 )
 def app_label_shared(bundle: Bundle) -> Iterator[Found]:
     seen: dict[tuple[str, str], list[tuple[Workload, set[str]]]] = {}

@@ -43,7 +43,7 @@ def _targets(port: Port, pods: list[Workload]) -> set[int]:
     name. Of a port that says nothing it guesses: the caller's sidecar still makes a CLIENT span, the sidecar behind
     the port makes none (seen on Istio 1.29), so that the trace ends one hop too early.""",
     mend="Name the port `http`, `http-something`, `grpc-something`, or set `appProtocol`.",
-    silent="""A note where it is not known that the Service is in the mesh. Nothing for ports of databases,
+    conditions="""A note where it is not known that the Service is in the mesh. Nothing for ports of databases,
     collectors, metrics and health, for UDP, and for gateways.""",
 )
 def port_protocol(bundle: Bundle) -> Iterator[Found]:
@@ -75,7 +75,7 @@ def port_protocol(bundle: Bundle) -> Iterator[Found]:
     named `http` is worse: the sidecar reads its protocol as HTTP and cuts the connection. A gRPC server behind
     `http` gets HTTP/1.1.""",
     mend="Name the port for what the container speaks.",
-    silent="""What the container speaks is known only by the number of a database's port, by an httpGet or grpc
+    conditions="""What the container speaks is known only by the number of a database's port, by an httpGet or grpc
     probe, or by the name of the container's port. A note where it is not known that the Service is in the mesh.""",
 )
 def port_mismatch(bundle: Bundle) -> Iterator[Found]:
@@ -146,7 +146,8 @@ def _grpc_evidence(port: Port, pods: list[Workload]) -> str:
     headers put in. For deliveries to a collector that is right; for a port that other services call it takes a hop
     out of each trace.""",
     mend="Take the port out of the annotation.",
-    silent="Ports of databases, collectors, metrics and health, and ports that no Service here declares as HTTP.",
+    conditions="""Not for ports of databases, collectors, metrics and health, nor for ports that no Service here
+    declares as HTTP.""",
 )
 def traffic_excluded(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.workloads:

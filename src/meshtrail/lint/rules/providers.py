@@ -28,7 +28,8 @@ def _near(name: str, known: list[str]) -> str:
     why="""A provider that `meshConfig.extensionProviders` does not have, or that is for logs or metrics, switches
     tracing off without a word: Istio accepts the object and `istioctl analyze` says nothing.""",
     mend="Name an entry of `meshConfig.extensionProviders`, or add it there.",
-    silent="A note where no mesh configuration (IstioOperator, ConfigMap `istio`, Helm values) is among the manifests.",
+    conditions="""A note where no mesh configuration (IstioOperator, ConfigMap `istio`, Helm values) is among the
+    manifests.""",
 )
 def unknown_provider(bundle: Bundle) -> Iterator[Found]:
     for tracing in tracings(telemetries(bundle.own)):
@@ -83,8 +84,8 @@ def several_providers(bundle: Bundle) -> Iterator[Found]:
     "note",
     why="Defining a provider sends no span. A Telemetry has to name it, or `meshConfig.defaultProviders.tracing`.",
     mend="Add a Telemetry in the root namespace that names the provider.",
-    silent="""Where a Telemetry anywhere in the manifests names a provider. It may be in another repository, so it
-    is a note.""",
+    conditions="""Not where a Telemetry anywhere in the manifests names a provider. It may be in another repository,
+    so it is a note.""",
 )
 def no_provider(bundle: Bundle) -> Iterator[Found]:
     named = any(one.providers for one in tracings(telemetries(bundle.all)))
@@ -109,7 +110,7 @@ def no_provider(bundle: Bundle) -> Iterator[Found]:
     `grpc-*` is spoken to in HTTP/1.1, and every span is lost.""",
     mend="""Write the whole name (`NAME.NAMESPACE.svc.cluster.local`) and a port of that Service; name an OTLP port
     `grpc-otlp`.""",
-    silent="A provider that nothing names is a note. Services have to be in the manifests to be missed.",
+    conditions="A provider that nothing names is a note. Services have to be in the manifests to be missed.",
 )
 def provider_service(bundle: Bundle) -> Iterator[Found]:
     for mesh in bundle.own.meshes:

@@ -39,7 +39,7 @@ TRACING_HEADERS = frozenset(
     why="""Istio accepts it and answers 503 for these requests, which look in the trace like a service that fails. A
     host with a dot is taken as it is: `reviews.shop` is not completed to a Service's whole name.""",
     mend="Name a Service of the namespace, or its whole name, and one of its ports.",
-    silent="""Services of the namespace have to be in the manifests; a warning where they are in another part of
+    conditions="""Services of the namespace have to be in the manifests; a warning where they are in another part of
     what is read. A ServiceEntry counts. Hosts outside the cluster are not looked at.""",
 )
 def route_host(bundle: Bundle) -> Iterator[Found]:
@@ -110,7 +110,7 @@ def _backend(bundle: Bundle, one: Object, path: Path, ref: object) -> Iterator[F
     why="""A subset is defined in a DestinationRule for the same host. Without it every request to it is answered
     503. A subset whose labels no pod has does the same.""",
     mend="Add the subset to the DestinationRule, or deploy pods with its labels.",
-    silent="The Service, and for the second the pods behind it, have to be in the manifests.",
+    conditions="The Service, and for the second the pods behind it, have to be in the manifests.",
 )
 def route_subset(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.of("VirtualService", "istio.io"):

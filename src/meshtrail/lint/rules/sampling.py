@@ -30,7 +30,7 @@ def _mesh_wide(bundle: Bundle) -> bool:
     why="""At 0 % no request is traced, not even one that arrives with a sampled `traceparent`: the gateway's
     decision counts and x-request-id carries it on.""",
     mend="Set `randomSamplingPercentage`: 100 to try things out, 1 to 10 in production.",
-    silent="The default of the mesh configuration, where a Telemetry for the whole mesh says otherwise.",
+    conditions="Not the default of the mesh configuration, where a Telemetry for the whole mesh says otherwise.",
 )
 def sampling_zero(bundle: Bundle) -> Iterator[Found]:
     for tracing in tracings(telemetries(bundle.own)):
@@ -64,8 +64,9 @@ def sampling_zero(bundle: Bundle) -> Iterator[Found]:
     why="""Istio samples 1 % unless told otherwise: one request in a hundred, which looks like tracing that does not
     work.""",
     mend="Set `randomSamplingPercentage` in the Telemetry, if only to 1.",
-    silent="""Where the mesh configuration gives a default (`defaultConfig.tracing.sampling`, `pilot.traceSampling`,
-    the demo profile), or a wider Telemetry a figure. A note where no mesh configuration is among the manifests.""",
+    conditions="""Not where the mesh configuration gives a default (`defaultConfig.tracing.sampling`,
+    `pilot.traceSampling`, the demo profile), or a wider Telemetry a figure. A note where no mesh configuration is
+    among the manifests.""",
 )
 def sampling_default(bundle: Bundle) -> Iterator[Found]:
     if _mesh_wide(bundle):

@@ -19,7 +19,7 @@ from meshtrail.lint.tracing import named_provider, provider, telemetries, tracin
     why="""A proxy sends spans to a Service that it knows. A Sidecar whose `egress.hosts` leave the collector out
     makes Istio take the tracer away: no spans from this namespace, without an error anywhere (seen on Istio 1.29).""",
     mend="Add the collector's namespace to `egress.hosts`: `istio-system/*`.",
-    silent="The mesh configuration has to be among the manifests, and it has to be certain which provider holds.",
+    conditions="The mesh configuration has to be among the manifests, and it has to be certain which provider holds.",
 )
 def sidecar_hides_collector(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.of("Sidecar", "istio.io"):
@@ -56,7 +56,7 @@ def _shows(host: str, collector: str, namespace: str, own: str) -> bool:
     cross from the one to the other, the second starts a new trace.""",
     mend="""Name one provider for the whole mesh, or give the Zipkin provider `traceContextOption:
     USE_B3_WITH_W3C_PROPAGATION`, which reads and sends both.""",
-    silent="The mesh configuration and the Telemetry of the whole mesh have to be among the manifests.",
+    conditions="The mesh configuration and the Telemetry of the whole mesh have to be among the manifests.",
 )
 def provider_formats(bundle: Bundle) -> Iterator[Found]:
     whole = provider(bundle, named_provider(bundle, bundle.root))

@@ -53,7 +53,7 @@ def _settings(bundle: Bundle) -> Iterator[tuple[Workload, dict[str, Variable]]]:
     their provider: W3C for `opentelemetry`, B3 for `zipkin`. With none in common the application starts a trace of
     its own.""",
     mend="`OTEL_PROPAGATORS=b3multi,tracecontext,baggage` understands both.",
-    silent="""The provider has to be certain: mesh configuration and Telemetry among the manifests. Not set in a
+    conditions="""The provider has to be certain: mesh configuration and Telemetry among the manifests. Not set in a
     mesh of B3 is a note: the code may set it.""",
 )
 def propagators(bundle: Bundle) -> Iterator[Found]:
@@ -92,7 +92,7 @@ def propagators(bundle: Bundle) -> Iterator[Found]:
     why="""In a mesh the gateway decides and everybody follows. A sampler that does not ask its parent takes the
     application's spans out of traces that are kept, and tells the sidecars behind it not to keep theirs.""",
     mend="`OTEL_TRACES_SAMPLER=parentbased_always_on`.",
-    silent="`always_on` keeps every trace whole. Pods without a sidecar.",
+    conditions="Not `always_on`, which keeps every trace whole; not pods without a sidecar.",
 )
 def sampler(bundle: Bundle) -> Iterator[Found]:
     for _, found in _settings(bundle):
@@ -110,7 +110,7 @@ def sampler(bundle: Bundle) -> Iterator[Found]:
     why="""With `OTEL_TRACES_EXPORTER=none` (or `console`) the SDK still makes spans and puts their ids into the
     headers. The spans behind it then have a parent that never arrives: a phantom.""",
     mend="Export them (`otlp`), or switch the SDK off (`OTEL_SDK_DISABLED=true`), which leaves the headers alone.",
-    silent="Pods without a sidecar.",
+    conditions="Not for pods without a sidecar.",
 )
 def exporter_none(bundle: Bundle) -> Iterator[Found]:
     for _, found in _settings(bundle):
@@ -127,7 +127,7 @@ def exporter_none(bundle: Bundle) -> Iterator[Found]:
     "warning",
     why="The SDK passes over a variable that it does not know, and takes its default: often an exporter to localhost.",
     mend="Write it as the specification does.",
-    silent="Names that differ much, and those of a language's own.",
+    conditions="Not names that differ much, nor those of a language's own.",
 )
 def otel_variable(bundle: Bundle) -> Iterator[Found]:
     for _, found in _settings(bundle):

@@ -19,7 +19,7 @@ from meshtrail.lint.workload import GATEWAY_LABELS
     why="""Of several Telemetries with the same scope Istio takes the oldest, whole, and ignores the others: also
     one that sets only tracing beside one that sets only logs. Which one that is, the manifests do not say.""",
     mend="Put both into one object, or give one a selector.",
-    silent="At least one of them has to set tracing; the same object given twice is not two.",
+    conditions="At least one of them has to set tracing; the same object given twice is not two.",
 )
 def telemetry_competes(bundle: Bundle) -> Iterator[Found]:
     first: dict[tuple[object, ...], list[Object]] = {}
@@ -46,7 +46,7 @@ def _traces(one: Object) -> bool:
     why="""A Telemetry with a selector holds for pods of its own namespace; in the root namespace too, where one
     without a selector holds for the whole mesh. With labels that no pod there has it does nothing.""",
     mend="Mend the labels, or put it into the namespace of the pods.",
-    silent="Workloads of its namespace have to be in the manifests, or those that it means in another namespace.",
+    conditions="Workloads of its namespace have to be in the manifests, or those that it means in another namespace.",
 )
 def telemetry_selects_nothing(bundle: Bundle) -> Iterator[Found]:
     for one in telemetries(bundle.own):
@@ -76,7 +76,7 @@ def telemetry_selects_nothing(bundle: Bundle) -> Iterator[Found]:
     they pass headers on as they came. `disableContextPropagation` keeps the spans and leaves the headers alone, so
     every hop starts a trace of its own. `enableTracing: false` holds where no Telemetry speaks of tracing.""",
     mend="Remove the field.",
-    silent="It may well be meant: a note.",
+    conditions="It may well be meant: a note.",
 )
 def tracing_disabled(bundle: Bundle) -> Iterator[Found]:
     for tracing in tracings(telemetries(bundle.own)):

@@ -8,7 +8,9 @@ from meshtrail.doctor.drops import drops
 from meshtrail.doctor.finding import CONFIDENCES, LEVELS, Finding, Report
 from meshtrail.doctor.observe import observe
 from meshtrail.doctor.rules import RULES
+from meshtrail.doctor.rules.headers import deaf
 from meshtrail.doctor.seen import Seen
+from meshtrail.doctor.splits import splits
 from meshtrail.model.trace import Trace
 
 SETTLE_US = 6_000_000
@@ -22,6 +24,7 @@ def examine(traces: Iterable[Trace], *, now_us: int | None = None, settle_us: in
     ended less than `settle_us` before it, spans may be missing without anything being wrong. None: they are not live.
     """
     seen = observe(traces, now_us=now_us, settle_us=settle_us)
+    seen.splits = splits(seen)
     seen.drops = drops(seen)
     found = [finding for rule in RULES for finding in rule.look(seen)]
     return Report(
@@ -49,4 +52,6 @@ def _rank(finding: Finding) -> tuple[int, int, int, str, str]:
 def _requests(seen: Seen) -> int:
     """Traces, less those that go on with a request of another one."""
     pieces = {call.trace for drop in seen.drops if drop.confidence != "possible" for call in drop.calls}
+    pieces |= {split.received for split in seen.splits}
+    pieces |= {root.trace for root, server in deaf(seen) if server is not None}
     return seen.traces - len(pieces)

@@ -118,6 +118,7 @@ class _Look:
             endpoint(path_of(tags)),
             span.start_us,
             span.end_us,
+            ok=(span.http_status or 0) < 400 and not span.response_flags,
         )
         mine = servers.setdefault(span.app, [])
         if by == "application":
@@ -239,10 +240,14 @@ class _Look:
             return
         if str(tags.get("url.full") or tags.get("http.url") or "").startswith("https:"):
             return
-        host = authority_of(tags).partition(":")[0]
+        below = self.children.get(span.span_id, ())
+        unseen = self.settled and all(self.by[id(child)] == "application" for child in below)
+        # The name of who answered is better than an address, behind which there may be a port-forward.
+        answered = (child.service for child in below if child.kind == "server" and child.app != span.app)
+        host = (next(answered, "") if unseen else "") or authority_of(tags).partition(":")[0]
         tally = self.seen.sdk_calls[span.app, host]
         tally.total += 1
-        if all(self.by[id(child)] == "application" for child in self.children.get(span.span_id, ())) and self.settled:
+        if unseen:
             tally.add(self.id)
 
     def begin(self) -> None:
@@ -261,6 +266,8 @@ class _Look:
                     self.id,
                     by,
                     first.service,
+                    span.service,
+                    span.request_id,
                     span.parent_id is not None,
                     authority_of(tags),
                     path_of(tags),

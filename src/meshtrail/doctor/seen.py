@@ -14,6 +14,7 @@ from meshtrail.model.span import Kind
 
 if TYPE_CHECKING:
     from meshtrail.doctor.drops import Drop
+    from meshtrail.doctor.splits import Split
 
 How = Literal["root", "joined", "orphan", "gateway"]
 By = Literal["gateway", "sidecar", "application"]
@@ -35,6 +36,7 @@ class Server:
     path: str
     start_us: int
     end_us: int
+    ok: bool = True
     own: bool = False
     called: tuple[str, ...] = ()
 
@@ -77,6 +79,9 @@ class Entry:
     trace: str
     by: By
     service: str
+    first: str
+    """The service of the span itself: the gateway's own."""
+    request_id: str | None
     outside: bool
     """Its parent is not in the trace: the client has a trace of its own."""
     authority: str
@@ -185,6 +190,10 @@ class Seen:
     """Address of a pod -> its service."""
     formats: Counter[str] = field(default_factory=Counter)
     """Spans of proxies by what their tracer speaks: `W3C` or `B3`."""
+    speaks: dict[str, str] = field(default_factory=dict)
+    """The same by service."""
+    splits: tuple[Split, ...] = ()
+    """Requests that the proxies themselves split, found once for all rules."""
     drops: tuple[Drop, ...] = ()
     """Calls without the headers of their request, found once for all rules."""
     unsettled: int = 0

@@ -38,7 +38,9 @@ def observe_span(seen: Seen, span: Span, by: By) -> None:
         if (span.kind in ("server", "client") and "http.request.method" in tags) or "http.method" in tags:
             _total(seen, span)
         return
-    seen.formats["W3C" if tags.get("otel.scope.name") or process.get("telemetry.sdk.name") else "B3"] += 1
+    speaks = "W3C" if tags.get("otel.scope.name") or process.get("telemetry.sdk.name") else "B3"
+    seen.formats[speaks] += 1
+    seen.speaks[span.service] = speaks
     node = str(tags.get("node_id", ""))
     if not node:
         return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from meshtrail.doctor.finding import Finding, evidence
 from meshtrail.doctor.noise import is_health_path
-from meshtrail.doctor.seen import Call, Seen
+from meshtrail.doctor.seen import Call, Seen, Server
 from meshtrail.reading.words import count
 
 MEND_ID = "let {service} copy x-request-id to its calls, besides traceparent or b3"
 SOME = 0.02
 AT_LEAST = 2
+MANY = 3
 
 
 def sampling_lost(seen: Seen) -> Iterator[Finding]:
@@ -37,8 +38,48 @@ def sampling_lost(seen: Seen) -> Iterator[Finding]:
             share=share,
             traces=evidence(server.trace for server in lacking),
         )
+    yield from _own_lots(seen)
     for (service, host), calls in seen.calls.items():
         yield from _unanswered(seen, service, host, calls)
+
+
+def _own_lots(seen: Seen) -> Iterator[Finding]:
+    """An SDK that draws lots of its own: where it has no span, the calls behind it have none either."""
+    for service, servers in seen.servers.items():
+        if servers[0].by != "sidecar":
+            continue
+        places: dict[tuple[str, str], list[Server]] = defaultdict(list)
+        for server in servers:
+            if server.ok:
+                places[server.path, server.node].append(server)
+        lost: list[Server] = []
+        asked = 0
+        for here in places.values():
+            kept = [server for server in here if server.own and server.called]
+            gone = [server for server in here if not server.own]
+            if not kept or any(server.called for server in gone):
+                continue
+            # One form after the other is a release; lots are mixed.
+            first, last = min(one.start_us for one in here if one.own), max(one.start_us for one in here if one.own)
+            if mixed := [server for server in gone if first < server.start_us < last]:
+                lost += mixed
+                asked += len(here)
+        if len(lost) < max(AT_LEAST, SOME * asked):
+            continue
+        yield Finding(
+            "sampling-lost",
+            "warning",
+            service,
+            f"the SDK of {service} decides about sampling by itself: {count(len(lost), 'request')} of {asked} that "
+            "the sidecar "
+            f"had sampled have neither a span of the application nor a call below it",
+            "certain" if len(lost) >= MANY else "likely",
+            f"let the SDK of {service} follow the sidecar: OTEL_TRACES_SAMPLER=parentbased_always_on",
+            reason="at the same endpoint and pod the application's spans and its calls are missing together",
+            count=len(lost),
+            share=len(lost) / asked,
+            traces=evidence(server.trace for server in lost),
+        )
 
 
 def _redecided(seen: Seen) -> Iterator[tuple[str, str, object]]:
@@ -57,7 +98,8 @@ def asked_in_mesh(call: Call) -> bool:
 
 def _unanswered(seen: Seen, service: str, host: str, calls: list[Call]) -> Iterator[Finding]:
     asked = [call for call in calls if asked_in_mesh(call)]
-    silent = [call for call in asked if not call.reached and not call.beyond]
+    split = {one.sent for one in seen.splits}
+    silent = [call for call in asked if not call.reached and not call.beyond and call.trace not in split]
     if len(silent) < max(AT_LEAST, SOME * len(asked)) or len(silent) == len(asked):
         return
     subsets = Counter(call.subset for call in silent)

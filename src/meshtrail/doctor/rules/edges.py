@@ -18,9 +18,10 @@ def gateway_missing(seen: Seen) -> Iterator[Finding]:
     """Only where Istio's node ids tell a gateway from a sidecar."""
     past: dict[str, list[Entry]] = defaultdict(list)
     through: dict[str, list[Entry]] = defaultdict(list)
+    split = {one.received for one in seen.splits}
     hosts = {entry.authority for entry in seen.entries if entry.by == "gateway"}
     for entry in seen.entries:
-        if not entry.istio or is_health_path(entry.path) or is_prober(entry.agent):
+        if entry.trace in split or not entry.istio or is_health_path(entry.path) or is_prober(entry.agent):
             continue
         if entry.by == "gateway":
             through[entry.service].append(entry)
@@ -104,7 +105,8 @@ def _silent(seen: Seen, host: str, calls: list[Call], named: set[str]) -> Iterat
     for subset in sorted({call.subset for call in calls}):
         asked = [call for call in calls if call.subset == subset]
         silent = [call for call in asked if not call.reached]
-        if len(silent) < len(asked) or host in named:
+        # What reports elsewhere has a sidecar: its proxy read the headers of these calls as another trace's, or none.
+        if len(silent) < len(asked) or host in named or (not subset and host in seen.servers):
             continue
         callers = sorted({call.service for call in asked})
         version = f" version {subset}" if subset and any(call.reached for call in calls) else ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
-from meshtrail.doctor.drops import Drop, When, when
-from meshtrail.doctor.finding import Confidence, Finding, Level, evidence
+from meshtrail.doctor.drops import HALF, MOST, UNLIKELY, Drop, When, when
+from meshtrail.doctor.finding import Finding, Level, evidence
 from meshtrail.doctor.matching import match
 from meshtrail.doctor.seen import Seen, Server
+from meshtrail.doctor.splits import Split
 from meshtrail.reading.words import clock, count
 
+MANY = 3
 OTHER = {"W3C": "B3 (x-b3-*)", "B3": "W3C (traceparent, tracestate)"}
 OURS = {"W3C": "W3C (traceparent, tracestate)", "B3": "B3 (x-b3-*)"}
 
@@ -41,6 +44,7 @@ def mismatch(seen: Seen) -> Iterator[Finding]:
         if drop.keeps_request_id:
             yield _format(drop, at, seen)
     yield from _deaf(seen)
+    yield from _between(seen)
 
 
 def _judged(seen: Seen) -> Iterator[tuple[Drop, When]]:
@@ -102,7 +106,7 @@ def _pieces(drop: Drop) -> Iterator[str]:
 
 def _format(drop: Drop, at: When, seen: Seen) -> Finding:
     called = seen.name_of(drop.service, drop.host)
-    speak = seen.formats.most_common(1)[0][0]
+    speak = seen.speaks.get(drop.service, "W3C")
     text = (
         f"{drop.service} keeps x-request-id but no header that the proxies read on its calls to {called}: "
         f"{count(len(drop.calls), 'call')} start a trace of their own. The proxies speak {OURS[speak]}; it forwards "
@@ -121,7 +125,35 @@ def _format(drop: Drop, at: When, seen: Seen) -> Finding:
 
 
 def _deaf(seen: Seen) -> Iterator[Finding]:
-    """An SDK that does not read what its sidecar hands it: SERVER roots of its own inside the sidecar's."""
+    found: dict[str, list[tuple[Server, Server | None]]] = defaultdict(list)
+    for root, server in deaf(seen):
+        if server is not None:
+            found[server.service].append((root, server))
+    for service, pairs in found.items():
+        speak = seen.speaks.get(service, "W3C")
+        behind = [server for server in seen.servers_of(service) if not server.own]
+        yield Finding(
+            "format-mismatch",
+            "error",
+            service,
+            f"the SDK of {service} does not read the headers that its sidecar hands it: "
+            f"{count(len(pairs), 'SERVER span')} "
+            f"of the application start a trace of their own inside the sidecar's. The proxies speak {OURS[speak]}",
+            "certain" if len(pairs) >= MANY else "likely",
+            f"put the propagator that reads {OURS[speak]} into OTEL_PROPAGATORS of {service}, for instance "
+            "b3multi,tracecontext,baggage",
+            reason="each begins while the sidecar has a request at work without the SDK's",
+            count=len(pairs),
+            share=min(1.0, len(pairs) / len(behind)),
+            traces=evidence(one.trace for root, server in pairs if server for one in (server, root)),
+        )
+
+
+def deaf(seen: Seen) -> Iterator[tuple[Server, Server | None]]:
+    """SERVER roots that an SDK made, each with the request of the sidecar in which it lies.
+
+    Only of services where most of them do: one that is asked past its sidecar makes roots by right.
+    """
     for app, roots in seen.sdk_roots.items():
         behind: list[Server] = []
         for name, servers in seen.servers.items():
@@ -130,29 +162,36 @@ def _deaf(seen: Seen) -> Iterator[Finding]:
         if not behind:
             continue
         found = match(roots, behind)
-        got = len(found.servers)
-        if found.inside < 0.9 * len(roots) or not (got >= 0.5 * len(behind) or found.chance < 1e-4):
-            continue
-        service = behind[0].service
-        confidence: Confidence = "certain" if got >= 3 else "likely"
-        speak = seen.formats.most_common(1)[0][0]
+        enough = len(found.servers) >= HALF * len(behind) or found.chance < UNLIKELY
+        if enough and found.inside >= MOST * len(roots):
+            yield from zip(roots, found.of, strict=True)
+
+
+def _between(seen: Seen) -> Iterator[Finding]:
+    """A proxy that does not read what the one before it sent: the mesh has two providers of different formats."""
+    found: dict[tuple[str, str], list[Split]] = defaultdict(list)
+    for split in seen.splits:
+        found[split.caller, split.service].append(split)
+    for (caller, service), cases in found.items():
+        ours, theirs = seen.speaks.get(caller, "W3C"), seen.speaks.get(service, "W3C")
+        if ours != theirs:
+            why = f"{caller} speaks {OURS[ours]}, {service} {OURS[theirs]}"
+            mend = f"let the Telemetries that hold for {caller} and {service} name providers of one format"
+        else:
+            why = "both speak the same format, so something between takes the headers away"
+            mend = f"look for tracing headers in headers.request.remove of the VirtualServices for {service}"
         yield Finding(
             "format-mismatch",
             "error",
             service,
-            f"the SDK of {service} does not read the headers that its sidecar hands it: "
-            f"{count(len(roots), 'SERVER span')} of "
-            f"the application start a trace of their own inside the sidecar's. The proxies speak {OURS[speak]}",
-            confidence,
-            f"put the propagator that reads {OURS[speak]} into OTEL_PROPAGATORS of {service}, for instance "
-            "b3multi,tracecontext,baggage",
-            reason=f"{found.inside} of {len(roots)} begin while the sidecar has a request at work without the SDK's",
-            count=len(roots),
-            share=len(roots) / len(behind) if len(roots) < len(behind) else 1.0,
-            traces=evidence(
-                one
-                for root, server in zip(roots, found.of, strict=True)
-                if server
-                for one in (server.trace, root.trace)
-            ),
+            f"the proxies of {caller} and {service} do not understand each other: {count(len(cases), 'request')} with "
+            "one "
+            f"x-request-id in two traces. {why[0].upper()}{why[1:]}",
+            "certain",
+            mend,
+            called="",
+            reason="no application is between the two, and x-request-id is the same",
+            count=len(cases),
+            share=len(cases) / max(len(cases), len(seen.servers_of(service))),
+            traces=evidence(trace for case in cases for trace in (case.sent, case.received)),
         )

@@ -16,8 +16,8 @@ Before = Mapping[str, Any]
 class Place(Protocol):
     """Addresses and objects are those of the running application; all raise MeshtrailError when there is none.
 
-    `key` names the place in the participant's progress. `late_s`: seconds within which every span has arrived, `quiet_s`: in
-    which one arrives as a rule.
+    `key` names the place in the participant's progress. After `late_s` seconds every span has arrived;
+    as a rule one does so within `quiet_s`.
     """
 
     @property

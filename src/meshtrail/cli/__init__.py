@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("meshtrail.cli.config", "Print the Envoy configuration generated for a proxy."),
     "render": ("meshtrail.cli.render", "Write what is generated from the manifests (docker-compose's sidecars)."),
     "exercise": ("meshtrail.cli.exercise", "Exercises that check themselves."),
+    "workshop": ("meshtrail.cli.workshop", "For trainers: printable handouts, a dry run of everything."),
     "completion": ("meshtrail.cli.completion", "Print the completion script of a shell."),
 }
 

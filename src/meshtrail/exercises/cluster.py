@@ -72,6 +72,10 @@ class ClusterPlace:
             self.__dict__.pop(name, None)
 
     @property
+    def where(self) -> Where:
+        return self._where
+
+    @property
     def quiet_s(self) -> float:
         return SOON_S if traces.prompt(self._session.snapshot) else LATE_S
 

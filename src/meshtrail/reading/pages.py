@@ -39,7 +39,7 @@ def pages(ask: Ask, read: Read, *, since_us: int, until_us: int, page: int = PAG
                     after = max(since_us, start - width), start - 1
                     early = *after, thread.submit(ask, *after, page)
                 found = read(answer)
-                if len(found) >= page and width > NARROWEST_US:
+                if len(found) >= page and end - start > NARROWEST_US:
                     start = _narrower(found, start, end)
                     continue
                 yield found

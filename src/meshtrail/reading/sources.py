@@ -33,8 +33,7 @@ class Source(Protocol):
     def traces(self, *, service: str | None, since_us: int, limit: int) -> Iterator[Trace]:
         """Whole traces that began at `since_us` (microseconds since the epoch) or later, at most `limit`, each once.
 
-        Those that touch `service`, if given. The newest stretch first, in no promised order within. Raises
-        MeshtrailError.
+        Those that touch `service`, if given. The newest first, as far as the source can tell. Raises MeshtrailError.
         """
         ...
 
@@ -74,7 +73,7 @@ def _found(client: JaegerClient, service: str | None, since_us: int) -> Iterator
         )
     for searching in [everything] if everything else map(client.search, services):
         for page in pages(searching.ask, searching.read, since_us=since_us, until_us=until_us):
-            yield from page
+            yield from reversed(page)
 
 
 class _File:

@@ -30,7 +30,7 @@ def command() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     metavar="DIR",
-    help="Folder for the pages.",,
+    help="Folder for the pages.",
 )
 @click.option("--trainer", is_flag=True, help="With wrong turns, hints, solution and the reasons.")
 @language_option

@@ -103,7 +103,7 @@ class _Reader:
         loose: list[Path] = []
         for folder, kustomized, names in self.walk(top):
             if kustomized is not None:
-                if _COMPONENT.search(read_text(kustomized)):
+                if kustomization_kind(kustomized) == "Component":
                     continue
                 files: set[Path] = set()
                 try:
@@ -152,6 +152,11 @@ class _Reader:
                 yield folder, kustomized, []
             elif not inside:
                 yield folder, None, sorted(one for one in names if one.endswith(SUFFIXES))
+
+
+def kustomization_kind(path: Path) -> str:
+    """`Kustomization`, or `Component`: what is laid over others and builds nothing alone."""
+    return "Component" if _COMPONENT.search(read_text(path)) else "Kustomization"
 
 
 def objects(documents: list[object], file: str, *, strict: bool = True) -> list[Object]:

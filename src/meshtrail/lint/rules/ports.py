@@ -93,7 +93,7 @@ def port_mismatch(bundle: Bundle) -> Iterator[Found]:
                     f"name it tcp-{database.lower().replace(' ', '-')}, if that is what answers there",
                 )
             elif port.protocol == "tcp" and not SIDE_PORTS.search(port.name) and not targets & TRACING:
-                seen = _http_evidence(port, pods)
+                seen = _http_evidence(port, pods) or _grpc_evidence(port, pods)
                 if seen:
                     yield Found(
                         level,

@@ -37,6 +37,8 @@ class Run:
     """Stretches of one mesh, one after the other; looked at together when all is sent."""
 
     target: Target | str
+    margin_us: int = 0
+    """How far the clocks that write spans may be from this one."""
     stretches: list[Stretch] = field(default_factory=list)
 
     def send(self, what: str, expected: Iterable[Named] = (), *, count: int = 150) -> None:
@@ -49,14 +51,15 @@ class Run:
 
     @property
     def start_us(self) -> int:
-        return self.stretches[0].start_us
+        return self.stretches[0].start_us - self.margin_us
 
     def wrong(self, traces: Iterable[Trace]) -> list[str]:
         """A line for each stretch in which the doctor says something else than what is the case."""
         known = list(traces)
         found = []
         for stretch in self.stretches:
-            mine = [trace for trace in known if stretch.start_us <= trace.start_us <= stretch.end_us]
+            begin, end = stretch.start_us - self.margin_us, stretch.end_us + self.margin_us
+            mine = [trace for trace in known if begin <= trace.start_us <= end]
             report = examine(mine)
             got = {(one.rule, one.service, one.called) for one in report.findings if one.level != "note"}
             if got != stretch.expected or report.requests < stretch.requests:

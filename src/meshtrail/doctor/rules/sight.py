@@ -71,11 +71,12 @@ def clock_skew(seen: Seen) -> Iterator[Finding]:
         amount = _skew(pairs)
         if amount and abs(amount) > abs(found.get((service, called), (0.0,))[0]):
             found[service, called] = (amount, ours, theirs, pairs)
+    agreeing = Counter(name for key in seen.pairs if (key[0], key[2]) not in found for name in (key[0], key[2]))
     while found:
         # A clock that is wrong disagrees with callers and called ones alike: that is one finding, not one for each.
         disagreeing = Counter(service for pair in found for service in pair)
         called_too = {called for _, called in found}
-        wrong = max(disagreeing, key=lambda service: (disagreeing[service], service in called_too))
+        wrong = max(disagreeing, key=lambda one: (disagreeing[one], -agreeing[one], one in called_too))
         mine = {pair: case for pair, case in found.items() if wrong in pair}
         found = {pair: case for pair, case in found.items() if pair not in mine}
         others = sorted({service for pair in mine for service in pair} - {wrong})

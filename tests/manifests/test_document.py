@@ -65,7 +65,7 @@ def test_empty_documents_are_kept_apart() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "part"),
     [
-        ("a: 1\nb: [1, 2\n", 3, "YAML error at column"),
+        ("a: 1\nb: [1, 2\n", 2, "YAML error at column"),
         ("a: 1\na: 2\n", 2, "key 'a' is given twice (first in line 1)"),
         ("a:\n  b: {c: 1, c: 2}\n", 2, "key 'c' is given twice"),
         ("a: 1\n\tb: 2\n", 2, "YAML error"),

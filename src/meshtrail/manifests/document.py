@@ -135,7 +135,8 @@ def parse(text: str, file: str, max_values: int = MAX_VALUES) -> list[Any]:
         return _Builder(file, max_values).documents(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        # Of half a file the parser names the line behind its end.
+        line, column = (min(mark.line, text.rstrip().count("\n")) + 1, mark.column + 1) if mark else (0, 0)
         what = error.problem or error.context or "not understood"
         raise ManifestError([Problem(f"YAML error at column {column}: {what}", file=file, line=line)]) from None
     except yaml.reader.ReaderError as error:

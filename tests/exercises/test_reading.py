@@ -45,6 +45,12 @@ def test_a_case_changes_what_holds_in_general(tmp_path: Path) -> None:
         found.case("c")
 
 
+def test_a_case_may_be_for_one_target_alone(tmp_path: Path) -> None:
+    found = read_settings(settings(tmp_path, GOOD + "cases:\n- {name: a}\n- {name: b, targets: [cluster]}\n"))
+    assert [case.targets for case in found.cases] == [("local", "cluster"), ("cluster",)]
+    assert found.targets == ("local", "cluster")
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -20,8 +20,8 @@ ENVIRONMENT = {"MESHTRAIL_PORTS": "auto", "NO_COLOR": "1", "MESHTRAIL_LANGUAGE":
 def cases(target: str) -> Iterator[tuple[Exercise, Case]]:
     """Every case of every exercise that is for the target."""
     for exercise in exercises(ROOT):
-        if target in exercise.settings.targets:
-            for case in exercise.settings.cases:
+        for case in exercise.settings.cases:
+            if target in case.targets:
                 yield exercise, case
 
 

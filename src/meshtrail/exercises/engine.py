@@ -27,10 +27,11 @@ class NotStartedError(MeshtrailError):
 def start(exercise: Exercise, case_name: str, place: Place, *, say: Say, phrases: Phrases) -> Case:
     """Set the scene; an exercise that is started there is reset first. Gives the case that was started."""
     case = exercise.settings.case(case_name)
-    if place.target not in exercise.settings.targets:
+    if place.target not in case.targets:
+        what = f"case {case.name} of exercise {exercise.number}" if case.name else f"exercise {exercise.number}"
         raise MeshtrailError(
-            f"exercise {exercise.number} is not for --target {place.target}",
-            mend=f"take --target {' or '.join(exercise.settings.targets)}",
+            f"{what} is not for --target {place.target}",
+            mend=f"take --target {' or '.join(case.targets)}",
         )
     progress = kept.read(place.key)
     inherited: Before | None = None

@@ -114,9 +114,9 @@ def exercises(
         return
     try:
         for exercise in known:
-            if place.target not in exercise.settings.targets:
-                continue
             for case in exercise.settings.cases:
+                if place.target not in case.targets:
+                    continue
                 what = f"{exercise.id} {case.name}".strip()
                 announce(what)
                 yield _walked(what, Walk(exercise, case.name, place, root, phrases, announce))

@@ -19,7 +19,7 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 
 FIELDS = ("title", "minutes", "targets", "application", "form", "scene", "cases", "touches")
 SCENE_FIELDS = ("manifests", "delete", "propagation", "restart")
-CASE_FIELDS = ("name", "title", "application", "form", "scene")
+CASE_FIELDS = ("name", "title", "targets", "application", "form", "scene")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,14 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One breakage of an exercise; `form` is what `--form` takes. An exercise without cases is one of the name ""."""
+    """One breakage of an exercise; `form` is what `--form` takes. An exercise without cases is one of the name "".
+
+    `targets`: where it can be shown; those of the exercise, unless the case needs what one of them does not have.
+    """
 
     name: str
     title: Mapping[str, str]
+    targets: tuple[Target, ...]
     application: str
     form: tuple[str, ...]
     scene: Scene
@@ -76,7 +80,7 @@ def read_settings(path: Path) -> Settings:
     if not isinstance(minutes, int) or isinstance(minutes, bool) or not 0 < minutes < 180:
         raise fail(raw, "minutes", "must be a number of minutes")
     title = both(raw, "title")
-    general = _case(raw, Case("", title, DEFAULT_APPLICATION, (), Scene()), path.parent)
+    general = _case(raw, Case("", title, _targets(raw, TARGETS), DEFAULT_APPLICATION, (), Scene()), path.parent)
     found = raw.get("cases")
     if found is None:
         cases: list[Case] = [general]
@@ -91,11 +95,13 @@ def read_settings(path: Path) -> Settings:
                 raise fail(one, "name", f"there are two cases '{name}'")
             own = both(one, "title") if "title" in one else title
             cases.append(_case(one, dataclasses.replace(general, name=name, title=own), path.parent))
-    return Settings(title, minutes, _targets(raw), tuple(cases), texts(raw, "touches"))
+    # Those that a case is for, in the usual order.
+    targets = tuple(target for target in TARGETS if any(target in case.targets for case in cases))
+    return Settings(title, minutes, targets, tuple(cases), texts(raw, "touches"))
 
 
-def _targets(raw: Map) -> tuple[Target, ...]:
-    named = texts(raw, "targets") or TARGETS
+def _targets(raw: Map, general: tuple[Target, ...]) -> tuple[Target, ...]:
+    named = texts(raw, "targets") or general
     for name in named:
         if name not in TARGETS:
             raise fail(raw, "targets", f"no target '{name}'", mend=f"take of: {', '.join(TARGETS)}")
@@ -115,6 +121,7 @@ def _case(raw: Map, general: Case, folder: Path) -> Case:
     scene = mapping(raw, "scene")
     return dataclasses.replace(
         general,
+        targets=_targets(raw, general.targets),
         application=name,
         form=form,
         scene=general.scene if scene is None else _scene(scene, general.scene, folder, name),

@@ -38,9 +38,9 @@ class Source(Protocol):
         ...
 
 
-def from_jaeger(access: Access, *, timeout_s: float = TIMEOUT_S) -> Source:
-    """A Jaeger, asked page by page while the traces are taken. Raises MeshtrailError for unusable certificates."""
-    return _Jaeger(access, timeout_s)
+def from_jaeger(access: Access, *, timeout_s: float | None = None) -> Source:
+    """A Jaeger, asked page by page while the traces are taken; each question waits `timeout_s` (30) at most."""
+    return _Jaeger(access, TIMEOUT_S if timeout_s is None else timeout_s)
 
 
 def from_file(path: str | Path) -> Source:

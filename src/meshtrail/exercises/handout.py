@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererProtocol
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 
 from meshtrail.exercises.catalog import Exercise
 from meshtrail.exercises.pages import HEADINGS
@@ -38,7 +41,7 @@ TEXTS = {
 }
 
 STYLE = """
-@page { margin: 14mm 15mm; }
+@page { margin: 10mm 13mm; }
 * { box-sizing: border-box; }
 body { font: 10.5pt/1.38 system-ui, "Liberation Sans", "DejaVu Sans", sans-serif; color: #111; margin: 0 auto;
   max-width: 182mm; padding: 6mm; }
@@ -57,12 +60,16 @@ pre code { background: none; padding: 0; }
 table { border-collapse: collapse; margin: 1.6mm 0; }
 th, td { border: 0.3mm solid #999; padding: 0.6mm 2mm; text-align: left; vertical-align: top; }
 a { color: inherit; text-decoration: none; }
+pre[title]::before { content: attr(title); float: right; font: 8pt system-ui, sans-serif; color: #555; }
 .trainer h2 { border-left: 1.6mm solid #111; padding-left: 2mm; }
-.notes { margin-top: 5mm; break-inside: avoid; }
-.notes div { height: 42mm; background: repeating-linear-gradient(#fff, #fff 6.7mm, #aaa 6.7mm, #aaa 7mm); }
+.notes { break-inside: avoid; }
+.notes div { height: 21mm; background: repeating-linear-gradient(#fff, #fff 6.7mm, #aaa 6.7mm, #aaa 7mm); }
 @media screen { body { box-shadow: 0 0 4mm #ccc; margin: 6mm auto; padding: 14mm 15mm; } }
 @media print {
-  body { padding: 0; max-width: none; }
+  body { padding: 0; max-width: none; font-size: 8.9pt; line-height: 1.26; }
+  pre, code { font-size: 8pt; }
+  pre { padding: 1mm 2mm; margin: 1mm 0; }
+  h2 { margin-top: 3mm; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
@@ -116,10 +123,22 @@ def _line(exercise: Exercise, language: str, *, trainer: bool) -> str:
 def _part(heading: str, text: str, *, trainer_only: bool) -> str:
     """Links lead into the repository, which is not on paper: their text stays."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.add_render_rule("fence", _fence)
     rendered = markdown.render(text)
     rendered = re.sub(r"<a href=[^>]*>(.*?)</a>", r"\1", rendered, flags=re.DOTALL)
     kind = ' class="trainer"' if trainer_only else ""
     return f"<section{kind}><h2>{html.escape(heading)}</h2>\n{rendered}</section>"
+
+
+def _fence(
+    renderer: RendererProtocol, tokens: Sequence[Token], position: int, options: OptionsDict, environment: EnvType
+) -> str:
+    """A block, with the cases and the target that it is for."""
+    token = tokens[position]
+    words = dict(re.findall(r"(case|target)=(\S+)", token.info))
+    said = ", ".join(value.replace(",", ", ") for value in words.values())
+    title = f' title="{html.escape(said)}"' if said else ""
+    return f"<pre{title}><code>{html.escape(token.content)}</code></pre>\n"
 
 
 def index(exercises: Sequence[Exercise], language: str) -> str:

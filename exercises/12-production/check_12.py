@@ -1,4 +1,4 @@
-"""Nothing personal in the spans; and a retention that fits the disk."""
+"""Nothing personal in the spans; a retention that fits the disk; every error kept, of the rest a part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,15 @@ COPIES = 2
 SPAN_BYTES = 1300
 DAY_S = 86_400
 
+# For the case "tail": the users of faults.yaml, and how long a decision takes: the collector waits for 10 s after the
+# first span, a sidecar holds that for up to 5 s, then there is a batch.
+ORDINARY = 20
+FAULTY = {"broken": 5, "slow": 3}
+DECIDED_S = 25.0
+
 
 def check(room: Room) -> Iterator[Said]:
-    yield from {"privacy": _privacy, "storage": _storage}[room.case](room)
+    yield from {"privacy": _privacy, "storage": _storage, "tail": _tail}[room.case](room)
 
 
 def _privacy(room: Room) -> Iterator[Said]:
@@ -79,6 +85,26 @@ def _storage(room: Room) -> Iterator[Said]:
         yield wrong("too-long", gigabytes=round(per_day * days / 1e9), disk=round(DISK_BYTES / 1e9), **seen)
     else:
         yield missing("room-left", gigabytes=round(per_day * days / 1e9), disk=round(DISK_BYTES / 1e9), **seen)
+
+
+def _tail(room: Room) -> Iterator[Said]:
+    ordinary = room.send(ORDINARY)
+    faulty = [answer for user, count in FAULTY.items() for answer in room.send(count, headers={"end-user": user})]
+    # Sent last, so decided last: when these are there, nothing of the others is on its way.
+    kept = len(room.requests(faulty, within_s=DECIDED_S))
+    rest = len(room.requests(ordinary, within_s=0.5))
+    seen: dict[str, Any] = {"kept": kept, "sent": len(faulty), "rest": rest, "ordinary": ORDINARY}
+    if kept < len(faulty):
+        telemetry = room.object("Telemetry", "mesh-default", "istio-system") or {}
+        shares = [one.get("randomSamplingPercentage", 100) for one in telemetry.get("spec", {}).get("tracing", [])]
+        if any(share < 100 for share in shares):
+            yield wrong("decided-too-early", share=min(shares), **seen)
+        else:
+            yield missing("errors-missing", **seen)
+    elif rest == ORDINARY:
+        yield missing("everything-kept", **seen)
+    else:
+        yield done("tail-decides", **seen)
 
 
 def _near(days: float, right: int, factor: float) -> bool:

@@ -137,7 +137,7 @@ class _Look:
         mine.append(record)
 
     def call(self, span: Span, by: By, servers: dict[str, list[Server]]) -> None:
-        tags = span.tags
+        seen, tags = self.seen, span.tags
         if by == "gateway" and str(tags.get("node_id", "")).startswith("waypoint~"):
             return
         host, subset, in_cluster = called_by(span)
@@ -166,22 +166,28 @@ class _Look:
             answered,
             self.settled,
         )
-        self.other_end(span, record)
-        self.seen.calls.setdefault((record.service, record.host), []).append(record)
+        end = self.other_end(span, record)
+        seen.calls.setdefault((record.service, record.host), []).append(record)
+        mine = servers.get(span.app, [])
         if how in ("joined", "orphan"):
-            self.join(record, servers.get(span.app, ()))
-        unseen = not any(server.by == "sidecar" for server in servers.get(span.app, ()))
+            self.join(record, mine)
+        # A route that takes the header away takes it from the CLIENT span too.
+        ids = {record.request_id} if record.request_id else {server.request_id for server in mine}
+        if by == "sidecar" and end and end.request_id and ids - {None} and end.request_id not in ids:
+            seen.changed_between[record.service, end.service].add(self.id)
+        unseen = not any(server.by == "sidecar" for server in mine)
         if how == "joined" and by == "sidecar" and unseen:
             self.hop_between(span)
 
-    def other_end(self, span: Span, call: Call) -> None:
-        """Who reported the other end of a call.
+    def other_end(self, span: Span, call: Call) -> Span | None:
+        """Who reported the other end of a call; the sidecar's or gateway's span there.
 
         An inbound sidecar takes its span's name over from the caller's, so another host's name there says that the
         called one is silent and this is a service behind it.
         """
         twin = self.known[span.span_id]
         below = self.children.get(span.span_id, ())
+        found = None
         for other in (*below, twin) if twin is not span else below:
             if other.kind != "server":
                 continue
@@ -199,9 +205,8 @@ class _Look:
                         call.beyond = other.service
                         continue
             call.reached = other.service
-            if call.request_id and other.request_id and other.request_id != call.request_id:
-                key = (span.service, other.service)
-                self.seen.changed_between[key].add(self.id)
+            found = other
+        return found
 
     def join(self, call: Call, servers: Iterable[Server]) -> None:
         """Notes the call at the request of its service that made it."""
@@ -241,7 +246,9 @@ class _Look:
         if str(tags.get("url.full") or tags.get("http.url") or "").startswith("https:"):
             return
         below = self.children.get(span.span_id, ())
-        unseen = self.settled and all(self.by[id(child)] == "application" for child in below)
+        if not self.settled:
+            return
+        unseen = all(self.by[id(child)] == "application" for child in below)
         # The name of who answered is better than an address, behind which there may be a port-forward.
         answered = (child.service for child in below if child.kind == "server" and child.app != span.app)
         host = (next(answered, "") if unseen else "") or authority_of(tags).partition(":")[0]

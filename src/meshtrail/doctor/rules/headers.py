@@ -186,7 +186,7 @@ def _between(seen: Seen) -> Iterator[Finding]:
             service,
             f"the proxies of {caller} and {service} do not understand each other: {count(len(cases), 'request')} with "
             "one "
-            f"x-request-id in two traces. {why[0].upper()}{why[1:]}",
+            f"x-request-id in two traces; {why}",
             "certain",
             mend,
             called="",

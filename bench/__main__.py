@@ -14,6 +14,7 @@ BENCHMARKS = {
     "bookinfo": "bench.bookinfo",
     "ingest": "bench.store_ingest",
     "query": "bench.store_query",
+    "doctor": "bench.doctor",
 }
 # On the cluster that kubectl points at; only when named.
 CLUSTER = {

@@ -100,6 +100,14 @@ def test_an_answer_that_is_not_jaegers_is_explained(answer: tuple[int, str, byte
             assert caught.value.mend
 
 
+def test_a_base_path_that_was_left_out_is_named() -> None:
+    page = b'<!doctype html><html><head><base href="/jaeger/"/><title>Jaeger UI</title>'
+    with jaeger_server(answer=(200, "text/html", page)) as server, JaegerClient(server.url) as client:
+        with pytest.raises(JaegerError, match="a web page") as caught:
+            client.services()
+        assert caught.value.mend.endswith(f"{server.url}/jaeger")
+
+
 def test_a_redirect_names_the_final_address() -> None:
     answer = (302, "text/plain", b"")
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -56,8 +57,9 @@ class Asking:
         if response.status_code != 200:
             raise self._refused(path, response, said)
         if data is None:
-            web_page = "html" in response.headers.get("content-type", "")
-            raise self.not_jaeger(path, "a web page" if web_page else "no complete JSON")
+            if "html" in response.headers.get("content-type", ""):
+                raise self._web_page(path, response.text)
+            raise self.not_jaeger(path, "no complete JSON")
         return data
 
     def not_jaeger(self, path: str, detail: str) -> OtherApiError:
@@ -65,6 +67,15 @@ class Asking:
             f"{self.access.url}{path} does not answer as Jaeger's query API does: {self.access.hidden(detail)}",
             mend=ADDRESS,
         )
+
+    def _web_page(self, path: str, page: str) -> OtherApiError:
+        """Jaeger gives its page for every path that it does not know; the page names its base path."""
+        error = self.not_jaeger(path, "a web page")
+        base = re.search(r'<base href="(/[^"\s<>]{1,100})"', page)
+        if base and "Jaeger" in page:
+            host = httpx.URL(self.access.url).copy_with(path=base[1])
+            error = OtherApiError(error.message, mend=f"its page names its base path: {str(host).rstrip('/')}")
+        return error
 
     def _response(self, address: str, query: Mapping[str, Any] | None, accept: str) -> httpx.Response:
         access = self.access

@@ -92,8 +92,8 @@ class Mesh:
         cluster = f"outbound|8080||{name}"
         sampled = context.sampled
         self.add(
-            sampled, context.trace, inner, outer, gateway, f"router {cluster}; egress", "client", at_us + 100, end + 100,
-            {"upstream_cluster": cluster},
+            sampled, context.trace, inner, outer, gateway, f"router {cluster}; egress", "client",
+            at_us + 100, end + 100, {"upstream_cluster": cluster},
         )  # fmt: skip
         self.add(
             sampled, context.trace, outer, context.parent, gateway, f"{name}:8080/*", "server", at_us, end + 300,

@@ -1,4 +1,4 @@
-"""headers-dropped, headers-dropped-partly, format-mismatch: cases, near misses, and loads under which they must hold."""
+"""headers-dropped, headers-dropped-partly, format-mismatch: cases, near misses, loads."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ def observe(traces: Iterable[Trace], *, now_us: int | None = None, settle_us: in
             continue
         known.add(trace.trace_id)
         _Look(seen, trace, now_us, settle_us).take()
+    seen.starts.sort()
     return seen
 
 

@@ -6,7 +6,7 @@ Names of services are as in Jaeger. Times are microseconds since the epoch. A re
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 How = Literal["root", "joined", "orphan", "gateway"]
 By = Literal["gateway", "sidecar", "application"]
+
+OLDEST = 0.1
+"""The share of the traces that counts as the oldest, if there are ENOUGH to say so."""
+ENOUGH = 20
 
 
 @dataclass(slots=True)
@@ -163,6 +167,7 @@ class Seen:
     first_us: int = 0
     last_us: int = 0
     starts: list[int] = field(default_factory=list)
+    """Of the traces, in order."""
     names: dict[str, None] = field(default_factory=dict)
     servers: dict[str, list[Server]] = field(default_factory=dict)
     calls: dict[tuple[str, str], list[Call]] = field(default_factory=dict)
@@ -198,6 +203,12 @@ class Seen:
     """Calls without the headers of their request, found once for all rules."""
     unsettled: int = 0
     """Traces so young that spans may be on their way."""
+
+    def are_oldest(self, times_us: Iterable[int]) -> bool:
+        """Whether all of them are among the oldest traces, where a store that is full throws spans away."""
+        if len(self.starts) < ENOUGH:
+            return False
+        return max(times_us) <= self.starts[int(len(self.starts) * OLDEST)]
 
     def servers_of(self, service: str) -> list[Server]:
         """Requests of a service; where its sidecar has no SERVER span those that its SDK made, under its own name."""

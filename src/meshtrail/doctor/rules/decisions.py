@@ -12,6 +12,8 @@ from meshtrail.reading.words import count
 
 MEND_ID = "let {service} copy x-request-id to its calls, besides traceparent or b3"
 SOME = 0.02
+LOST = 0.05
+"""Fewer than this are spans that got lost on their way."""
 AT_LEAST = 2
 MANY = 3
 
@@ -99,8 +101,12 @@ def asked_in_mesh(call: Call) -> bool:
 def _unanswered(seen: Seen, service: str, host: str, calls: list[Call]) -> Iterator[Finding]:
     asked = [call for call in calls if asked_in_mesh(call)]
     split = {one.sent for one in seen.splits}
+    # A span that got lost leaves those below it behind; lots leave nothing below.
+    split |= {orphan.trace for orphan in seen.orphans}
     silent = [call for call in asked if not call.reached and not call.beyond and call.trace not in split]
-    if len(silent) < max(AT_LEAST, SOME * len(asked)) or len(silent) == len(asked):
+    if len(silent) < max(AT_LEAST, LOST * len(asked)) or len(silent) == len(asked):
+        return
+    if seen.are_oldest(call.start_us for call in silent):
         return
     subsets = Counter(call.subset for call in silent)
     others = Counter(call.subset for call in asked if call.reached)

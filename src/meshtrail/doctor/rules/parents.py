@@ -10,8 +10,6 @@ from meshtrail.doctor.finding import Confidence, Finding, evidence
 from meshtrail.doctor.seen import Orphan, Seen
 from meshtrail.reading.words import count
 
-OLDEST = 0.1
-"""A store that is full throws away the oldest: gaps in this first share of the traces alone are its doing."""
 LOST = 0.05
 """Fewer of a service's traces than this: spans got lost on the way, as they do when a queue is full."""
 ENOUGH = 20
@@ -112,7 +110,6 @@ def gaps(seen: Seen) -> list[Gap]:
     for orphan in seen.orphans:
         owner = orphan.before if orphan.kind == "server" else orphan.service
         groups[owner or orphan.service, orphan.service, orphan.kind, orphan.by].append(orphan)
-    starts = sorted(seen.starts)
     found = []
     for (owner, *_), orphans in groups.items():
         settled = [orphan for orphan in orphans if orphan.settled]
@@ -121,7 +118,7 @@ def gaps(seen: Seen) -> list[Gap]:
             found.append(Gap(owner, tuple(young), len(young), "late"))
         if settled:
             passing = max(len(settled), _passing(seen, owner))
-            found.append(Gap(owner, tuple(settled), passing, _why(settled, passing, starts)))
+            found.append(Gap(owner, tuple(settled), passing, _why(settled, passing, seen)))
     return found
 
 
@@ -130,12 +127,10 @@ def _passing(seen: Seen, service: str) -> int:
     return len({server.trace for server in seen.servers_of(service)})
 
 
-def _why(orphans: Sequence[Orphan], passing: int, starts: Sequence[int]) -> str:
+def _why(orphans: Sequence[Orphan], passing: int, seen: Seen) -> str:
     traces = len({orphan.trace for orphan in orphans})
-    if len(starts) >= ENOUGH:
-        last = max(orphan.start_us for orphan in orphans)
-        if last <= starts[int(len(starts) * OLDEST)] and traces <= len(starts) * OLDEST:
-            return "old"
+    if seen.are_oldest(orphan.start_us for orphan in orphans):
+        return "old"
     if passing >= ENOUGH and traces < LOST * passing:
         return "lost"
     return ""

@@ -13,7 +13,15 @@ import pytest
 from meshtrail.cli import COMMANDS, group
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("k8s/*.md"), *ROOT.glob("istio/*.md")])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("k8s/*.md"),
+        *ROOT.glob("istio/*.md"),
+        *ROOT.glob("exercises/**/*.md"),
+    ]
+)
 
 
 def page_id(page: Path) -> str:
@@ -55,6 +63,9 @@ def test_commands_exist_with_their_options(page: Path) -> None:
         words = shlex.split(re.sub(r"[\[\]]|\.\.\.", " ", call), comments=True)[1:]
         command = group.get_command(click.Context(group), words[0])
         assert command is not None
+        if isinstance(command, click.Group) and len(words) > 1:
+            command = command.get_command(click.Context(command), words[1])
+            assert command is not None, f"{page_id(page)}: `{call}`: no command {words[1]}"
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         known |= {"-h", "--help"}
         for word in words[1:]:

@@ -54,6 +54,7 @@ check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/ruff format --check . $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/mypy --scripts-are-modules $(SCRIPTS)
+	$(BIN)/mypy exercises/*/*.py
 	$(BIN)/yamllint --strict .
 	$(BIN)/shellcheck $(SHELL_SCRIPTS)
 
@@ -79,6 +80,8 @@ docs: $(READY) ## Write the generated parts of docs/ anew (a test holds them to 
 	@$(BIN)/python scripts/form-diff --write
 	@$(BIN)/python -m meshtrail.manifests.reference docs/manifests.md
 	@$(BIN)/python -m meshtrail.mesh.differences docs/local-mesh-config.md
+	@$(BIN)/python -m meshtrail.lint.reference docs/lint.md
+	@$(BIN)/python -m meshtrail.doctor.reference docs/doctor.md
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache services/*/node/node_modules

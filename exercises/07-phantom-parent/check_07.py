@@ -21,7 +21,7 @@ PATIENCE_S = 1.5
 
 def check(room: Room) -> Iterator[Said]:
     requests = _settled(room, room.send(COUNT))
-    orphans = _orphans((*room.recent(100), *requests))
+    orphans = _orphans(requests) or _orphans(room.recent(100))
     if orphans:
         last = orphans[-1]
         yield done("seen", trace=last.trace_id, parent=(last.parent_id or "")[:8], by=last.service)

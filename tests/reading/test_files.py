@@ -185,6 +185,14 @@ def test_a_second_document_that_is_wrong_is_named_by_its_line(tmp_path: Path) ->
         read_traces(file)
 
 
+def test_a_line_that_is_cut_far_down_is_named(tmp_path: Path) -> None:
+    line = json.dumps(as_otlp(WHOLE)) + "\n"
+    file = written(tmp_path, gzip.compress((line * 5 + line[:100]).encode()))
+    with pytest.raises(MeshtrailError, match="line 6, column") as caught:
+        read_traces(file)
+    assert "still being written" in caught.value.mend
+
+
 def test_no_file_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(MeshtrailError, match="cannot be read: No such file"):
         read_traces(tmp_path / "none.json")

@@ -12,7 +12,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from meshtrail.errors import MeshtrailError
 from meshtrail.model.span import Span
@@ -43,16 +43,18 @@ def read_traces(path: str | Path) -> tuple[Trace, ...]:
 
 
 def _read(file: BinaryIO, name: str) -> tuple[Trace, ...]:
-    buffered = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
     spans: list[Span] = []
     documents = 0
-    for line, document in _documents(_plain(buffered, name), name):
-        documents += 1
-        try:
-            spans.extend(_spans(document))
-        except ValueError as error:
-            where = f"{name}, line {line}" if documents > 1 or line > 1 else name
-            raise MeshtrailError(f"{where}: {error}", mend=HOW) from error
+    try:
+        for line, document in _documents(_plain(file), name):
+            documents += 1
+            try:
+                spans.extend(_spans(document))
+            except ValueError as error:
+                where = f"{name}, line {line}" if documents > 1 or line > 1 else name
+                raise MeshtrailError(f"{where}: {error}", mend=HOW) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise MeshtrailError(f"{name} is no whole gzip file: {error}", mend="get it again: a part is missing") from None
     if not documents:
         raise MeshtrailError(f"{name} is empty", mend="was the download or the export finished? " + HOW)
     if not spans:
@@ -60,33 +62,62 @@ def _read(file: BinaryIO, name: str) -> tuple[Trace, ...]:
     return otlp.traces_of(spans)
 
 
-def _plain(file: BinaryIO, name: str) -> str:
-    """The text, unpacked when it is gzipped."""
-    data = file.read()
-    if data.startswith(GZIP):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error) as error:
-            raise MeshtrailError(
-                f"{name} is no whole gzip file: {error}", mend="get it again: a part is missing"
-            ) from None
+def _plain(file: BinaryIO) -> BinaryIO:
+    """The same, unpacked when it is gzipped."""
+    buffered = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
+    begin = buffered.read(len(GZIP))
+    whole = _Joined(begin, buffered)
+    return cast(BinaryIO, gzip.GzipFile(fileobj=whole) if begin == GZIP else io.BufferedReader(whole))
+
+
+class _Joined(io.RawIOBase):
+    """What was read already, and the rest: standard input cannot be wound back."""
+
+    def __init__(self, begin: bytes, rest: BinaryIO) -> None:
+        self._begin = begin
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._begin or self._rest.read(len(buffer))
+        taken, self._begin = data[: len(buffer)], data[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+def _documents(file: BinaryIO, name: str) -> Iterator[tuple[int, Any]]:
+    """Every JSON document, with the line on which it begins; one a line is read line by line."""
+    for number, line in enumerate(file):
+        if line.strip():
+            try:
+                document = json.loads(line)
+            except (ValueError, RecursionError):
+                # Not one a line, or not whole: all that is left, at once.
+                yield from _any_documents(_text(line + file.read(), name, number), name, number)
+                return
+            yield number + 1, document
+
+
+def _text(data: bytes, name: str, line: int) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
-        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        line, column = line + before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         raise MeshtrailError(f"{name}, line {line}, column {column}: no text in UTF-8", mend=HOW) from None
 
 
-def _documents(text: str, name: str) -> Iterator[tuple[int, Any]]:
-    """Every JSON document, with the line on which it begins."""
+def _any_documents(text: str, name: str, line: int) -> Iterator[tuple[int, Any]]:
+    """One document over several lines, or several without anything between; `line` lines came before."""
     if text.lstrip()[:1] == "<":
         raise MeshtrailError(
             f"{name} is a web page, not JSON",
             mend="save what the API answers (/api/traces?service=NAME), or take the download of Jaeger's UI",
         )
     decoder = json.JSONDecoder()
-    at = line = 0
+    before, at = line, 0
     while True:
         begin = _skip_space(text, at)
         line += text.count("\n", at, begin)
@@ -95,7 +126,7 @@ def _documents(text: str, name: str) -> Iterator[tuple[int, Any]]:
         try:
             document, at = decoder.raw_decode(text, begin)
         except json.JSONDecodeError as error:
-            raise _malformed(name, text, error) from None
+            raise _malformed(name, text, error, before) from None
         except RecursionError:
             raise MeshtrailError(f"{name}, line {line + 1}: JSON nested too deep for traces", mend=HOW) from None
         yield line + 1, document
@@ -108,8 +139,8 @@ def _skip_space(text: str, at: int) -> int:
     return at
 
 
-def _malformed(name: str, text: str, error: json.JSONDecodeError) -> MeshtrailError:
-    where = f"{name}, line {error.lineno}, column {error.colno}"
+def _malformed(name: str, text: str, error: json.JSONDecodeError, before: int) -> MeshtrailError:
+    where = f"{name}, line {before + error.lineno}, column {error.colno}"
     if error.msg.startswith("Unterminated string") or _skip_space(text, error.pos) == len(text):
         return MeshtrailError(
             f"{where}: the file ends in the middle of a document",

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 from meshtrail.lint import rules
-from meshtrail.lint.istioctl import SAYS, VERSION
+from meshtrail.lint.istioctl import MEANING, SAYS, VERSION
 from meshtrail.lint.rule import RULES, Rule
 
 BEGIN, END = "<!-- {} begin: generated -->", "<!-- {} end -->"
@@ -36,8 +36,8 @@ def table() -> str:
 def comparison() -> str:
     rows = []
     for rule in RULES.values():
-        said = SAYS.get(rule.id, ())
-        rows.append(f"| [`{rule.id}`](#{rule.id}) | {', '.join(said) or 'nothing'} |")
+        said = ", ".join(f"{code} ({MEANING[code]})" for code in SAYS.get(rule.id, ()))
+        rows.append(f"| [`{rule.id}`](#{rule.id}) | {said or 'nothing'} |")
     return "\n".join([f"| what `meshtrail lint` reports | `istioctl analyze` {VERSION} |", "|---|---|", *rows])
 
 

@@ -212,6 +212,7 @@ class Mesh:
             "istio.canonical_service": service.partition(".")[0],
         }
         made = {"http.response.status_code": 200, **tags} if process else {**proxy, **tags}
+        made["span.kind"] = kind
         self.spans.append(
             Span(trace, span, parent, service, name, kind, at_us + shift, max(1, end_us - at_us), made, process or {})
         )

@@ -48,12 +48,19 @@ def _lines(report: Report, source: str, since_us: int | None, width: int) -> Ite
         yield Text("")
         yield from _finding(finding, width)
     yield Text("")
-    yield _verdict(report)
+    verdict = _verdict(report)
+    for line in textwrap.wrap(verdict.plain, width, break_long_words=False, break_on_hyphens=False):
+        yield Text(line, verdict.style)
 
 
 def _finding(finding: Finding, width: int) -> Iterator[Text]:
     who = finding.service + (f" -> {finding.called}" if finding.called else "")
-    yield Text.assemble((f"{finding.level:<{MARGIN}}", STYLES[finding.level]), (finding.rule, "bold"), f"  {who}")
+    head = Text.assemble((f"{finding.level:<{MARGIN}}", STYLES[finding.level]), (finding.rule, "bold"))
+    if len(head.plain) + 2 + len(who) <= width:
+        yield head + Text(f"  {who}")
+    else:
+        yield head
+        yield from _paragraph("", who, width)
     yield from _paragraph("", finding.text, width)
     yield from _paragraph("evidence", _evidence(finding), width)
     if finding.traces:

@@ -144,7 +144,7 @@ def _deaf(seen: Seen) -> Iterator[Finding]:
             "b3multi,tracecontext,baggage",
             reason="each begins while the sidecar has a request at work without the SDK's",
             count=len(pairs),
-            share=min(1.0, len(pairs) / len(behind)),
+            share=len(pairs) / max(len(pairs), len(behind)),
             traces=evidence(one.trace for root, server in pairs if server for one in (server, root)),
         )
 

@@ -30,17 +30,31 @@ def local_place(name: str) -> LocalPlace:
 
 
 def configuration(name: str) -> dict[str, Any]:
-    """Everything that an exercise may change in a running mesh: its objects, switches and every Envoy's files."""
+    """Everything that an exercise may change in a running mesh: its objects, switches and every Envoy's files.
+
+    Ports by the order in which they appear: a sidecar that was away for a while comes back on other ones.
+    """
     mesh = state.load(name)
     proxies = [process.name for process in mesh.processes if process.kind in ("sidecar", "gateway")]
     return {
         "application": mesh.application,
         "objects": sorted(control.call(mesh, "GET", "/objects")["objects"], key=str),
         "propagation": control.call(mesh, "GET", "/propagation")["services"],
-        "envoys": {
-            proxy: control.call(mesh, "GET", f"/config/{proxy.removesuffix('-sidecar')}") for proxy in sorted(proxies)
-        },
+        "envoys": numbered(
+            {proxy: control.call(mesh, "GET", f"/config/{proxy.removesuffix('-sidecar')}") for proxy in sorted(proxies)},
+            {},
+        ),
     }
+
+
+def numbered(value: Any, ports: dict[int, int]) -> Any:
+    """The same with each `port_value` as the place at which that port came first."""
+    if isinstance(value, dict):
+        return {
+            key: ports.setdefault(one, len(ports)) if key == "port_value" else numbered(one, ports)
+            for key, one in value.items()
+        }
+    return [numbered(one, ports) for one in value] if isinstance(value, list) else value
 
 
 def environment() -> dict[str, str]:

@@ -41,7 +41,10 @@ def configuration(name: str) -> dict[str, Any]:
         "objects": sorted(control.call(mesh, "GET", "/objects")["objects"], key=str),
         "propagation": control.call(mesh, "GET", "/propagation")["services"],
         "envoys": numbered(
-            {proxy: control.call(mesh, "GET", f"/config/{proxy.removesuffix('-sidecar')}") for proxy in sorted(proxies)},
+            {
+                proxy: control.call(mesh, "GET", f"/config/{proxy.removesuffix('-sidecar')}")
+                for proxy in sorted(proxies)
+            },
             {},
         ),
     }

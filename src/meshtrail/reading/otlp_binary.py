@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 NO_SPAN = bytes(8)
 
+IDLE = frozenset(
+    {
+        "downstream_cluster",
+        "http.protocol",
+        "istio.cluster_id",
+        "istio.mesh_id",
+        "request_size",
+        "response_size",
+        "upstream_cluster.name",
+        "zone",
+    }
+)
+"""Of a span of Envoy, what tells nothing of how spans hang together: left out, where thousands are read."""
+
 
 def spans_of(data: bytes) -> list[Span]:
     """All spans of an encoded TracesData. Raises ValueError when it is none."""
@@ -80,7 +94,10 @@ def _attributes(attributes: Iterable[KeyValue]) -> dict[str, Scalar]:
     tags: dict[str, Scalar] = {}
     known = WORDS.get
     for attribute in attributes:
-        key, value = attribute.key, attribute.value
+        key = attribute.key
+        if key in IDLE:
+            continue
+        value = attribute.value
         text = value.string_value
         # Nearly all are text that was seen before; an empty one may be of another kind.
         tags[known(key) or intern_text(key)] = known(text) or (intern_text(text) if text else _scalar(value))

@@ -16,7 +16,9 @@ from meshtrail.errors import MeshtrailError
 from meshtrail.manifests import kustomize
 from meshtrail.manifests.files import SUFFIXES
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
+"""Webhooks of a busy cluster take their time."""
+
 ROLLED_OUT_WITHIN_S = 240
 
 

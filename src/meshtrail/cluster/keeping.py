@@ -33,6 +33,7 @@ ISTIO_AND_GATEWAY = {
 OF_THE_CLUSTER = frozenset(
     {("ConfigMap", "kube-root-ca.crt"), ("ConfigMap", "istio-ca-root-cert"), ("ServiceAccount", "default")}
 )
+KINDS_A_CALL = 8
 ADDED = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 ADDED_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
 
@@ -51,7 +52,11 @@ def snapshot(kubectl: Kubectl, namespace: str, touched: Sequence[str] = ()) -> l
     are there. Not those that another object owns, nor Secrets. Raises ClusterError."""
     served = {line.partition("/")[0] for line in kubectl.run("api-versions", "--request-timeout=5s").split()}
     further = [f"{name}.{group}" for group, names in ISTIO_AND_GATEWAY.items() if group in served for name in names]
-    found, _ = kubectl.objects([*CORE, *further], namespace=namespace)
+    kinds = [*CORE, *further]
+    found: list[Any] = []
+    # kubectl asks for one kind after the other: a call with all of them is a long one.
+    for first in range(0, len(kinds), KINDS_A_CALL):
+        found += kubectl.objects(kinds[first : first + KINDS_A_CALL], namespace=namespace)[0]
     kept = [plain(one) for one in found if _ours(one)]
     for reference in (f"Namespace//{namespace}", *touched):
         one = get(kubectl, *reference.split("/"))

@@ -101,7 +101,7 @@ def meshes(objects: Iterable[Object]) -> tuple[Mesh, ...]:
                 parsed = mesh_of_map(one)
             except ManifestError:
                 continue
-            found.append(_mesh(parsed, parsed.raw, (), None, (), ""))
+            found.append(_mesh(parsed, parsed.get("data", "mesh"), ("data", "mesh"), None, (), ""))
     return tuple(found)
 
 
@@ -122,14 +122,17 @@ def mesh_text(one: Object) -> str:
 
 
 def mesh_of_map(one: Object) -> Object:
-    """The text of the ConfigMap as an object of its own, whose places are those in the file. Raises ManifestError."""
+    """The ConfigMap with its text parsed, the places being those in the file. Raises ManifestError."""
     mark = one.mark(("data", "mesh"))
     documents = parse("\n" * mark.line + mesh_text(one), mark.file)
     if len(documents) != 1 or not isinstance(documents[0], Map):
         raise ManifestError(
             [Problem("the mesh configuration is one mapping", mark.file, mark.line, one.title, "data.mesh")]
         )
-    return Object(documents[0], one.kind, one.group, one.name, one.namespace, one.kustomization)
+    data, whole = Map(mark), Map(one.raw.mark)
+    data.put("mesh", documents[0], mark)
+    whole.put("data", data, mark)
+    return Object(whole, one.kind, one.group, one.name, one.namespace, one.kustomization)
 
 
 def _mesh(one: Object, config: object, path: Path, spec: object, spec_path: Path, values: str) -> Mesh:

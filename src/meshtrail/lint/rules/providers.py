@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from meshtrail.lint.bundle import Bundle
+from meshtrail.lint.bundle import SYSTEM, Bundle
 from meshtrail.lint.finding import Found, Level
 from meshtrail.lint.meshconfig import BUILT_IN, Provider
 from meshtrail.lint.objects import Object, Path
@@ -91,6 +91,7 @@ def no_provider(bundle: Bundle) -> Iterator[Found]:
     named = any(one.providers for one in tracings(telemetries(bundle.all)))
     for mesh in bundle.own.meshes:
         own = [one for one in mesh.providers if one.traces and one.name not in BUILT_IN]
+        own.sort(key=lambda one: one.kind not in ("opentelemetry", "zipkin"))
         if own and not named and not mesh.defaults:
             yield note(
                 mesh.object,
@@ -128,7 +129,10 @@ def provider_service(bundle: Bundle) -> Iterator[Found]:
             if not services:
                 if known:
                     text = f"provider {one.name!r} sends to {one.service}, and there is no such Service"
-                    mend = _near(found[0], known) or f"namespace {found[1]} has {', '.join(sorted(known)[:6])}"
+                    near = _near(found[0], known)
+                    # Several installations meet in istio-system: its collector may be in another repository.
+                    level = "note" if found[1] in SYSTEM and not near else level
+                    mend = near or f"namespace {found[1]} has {', '.join(sorted(known)[:6])}"
                     yield Found(level, one.object, path, text, mend)
                 continue
             yield from _port(bundle, one, services, level)

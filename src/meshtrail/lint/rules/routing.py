@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
-from meshtrail.lint.bundle import Bundle, selects
+from meshtrail.lint.bundle import SYSTEM, Bundle, selects
 from meshtrail.lint.finding import Found
 from meshtrail.lint.objects import Object, Path, dig, sequence, strings, text, whole
 from meshtrail.lint.ports import ports
@@ -40,7 +40,8 @@ TRACING_HEADERS = frozenset(
     host with a dot is taken as it is: `reviews.shop` is not completed to a Service's whole name.""",
     mend="Name a Service of the namespace, or its whole name, and one of its ports.",
     conditions="""Services of the namespace have to be in the manifests; a warning where they are in another part of
-    what is read. A ServiceEntry counts. Hosts outside the cluster are not looked at.""",
+    what is read. A ServiceEntry counts. In istio-system, where several installations meet, only what looks
+    misspelt. Hosts outside the cluster are not looked at.""",
 )
 def route_host(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.of("VirtualService", "istio.io"):
@@ -74,6 +75,8 @@ def _missing(bundle: Bundle, one: Object, path: Path, name: str, namespace: str)
     known = bundle.knows_services(namespace)
     if known and not bundle.service(name, namespace) and not bundle.has_entry(f"{name}.{namespace}{DOMAIN}"):
         close = difflib.get_close_matches(name, known, n=1)
+        if namespace in SYSTEM and not close:
+            return
         found = error if namespace in bundle.own.services else warning
         where = f" in namespace {namespace}" if namespace else ""
         mend = f"did you mean {close[0]!r}?" if close else f"name one of {', '.join(sorted(known)[:6])}"

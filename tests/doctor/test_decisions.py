@@ -80,6 +80,24 @@ def test_a_service_that_reports_some_of_its_requests_is_named() -> None:
     assert (finding.rule, finding.service, finding.count) == ("sampling-lost", "database.meshtrail", 66)
 
 
+def test_a_route_that_takes_the_id_away_loses_the_decision_too() -> None:
+    traces = Mesh().requests(60, every_us=3_000).traces()
+    kept = {trace.trace_id for trace in traces[::3]}
+
+    def anew(span: Span) -> Span | None:
+        tags = dict(span.tags)
+        if span.app == "backend" and span.kind == "client":
+            del tags["guid:x-request-id"]
+        if span.app != "database":
+            return replace(span, tags=tags)
+        return replace(span, tags=tags | {"guid:x-request-id": "new"}) if span.trace_id in kept else None
+
+    report = look(changed(traces, anew))
+    lost = report.of("sampling-lost")
+    assert [one.service for one in lost] == ["database.meshtrail"]
+    assert "VirtualServices for database.meshtrail" in lost[0].mend
+
+
 def test_calls_that_the_proxy_answered_by_itself_are_no_loss() -> None:
     traces = Mesh().requests(60, every_us=3_000).traces()
     failed = {trace.trace_id for trace in traces[::3]}

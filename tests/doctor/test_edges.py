@@ -139,6 +139,7 @@ def test_health_checks_are_named_with_their_share(path: str, agent: str) -> None
         10,
         0.25,
     )
+    assert ("rewriteAppHTTPProbers" if agent.startswith("kube-probe") else "EnvoyFilter") in finding.mend
 
 
 def test_paths_that_only_look_like_health_checks_are_left_alone() -> None:

@@ -54,6 +54,11 @@ def method_of(tags: Tags) -> str:
     return str(tags.get("http.request.method") or tags.get("http.method") or "")
 
 
+def speaks(span: Span) -> str:
+    """The headers that a proxy's tracer reads and writes: OpenTelemetry's W3C, Zipkin's B3."""
+    return "W3C" if span.tags.get("otel.scope.name") or span.process_tags.get("telemetry.sdk.name") else "B3"
+
+
 def short_host(host: str) -> str:
     """`backend.meshtrail.svc.cluster.local` -> `backend.meshtrail`, which is also a sidecar's service name."""
     return host.removesuffix(SUFFIX)

@@ -11,6 +11,7 @@ from meshtrail.doctor.attributes import (
     endpoint,
     path_of,
     short_host,
+    speaks,
 )
 from meshtrail.doctor.seen import By, Call, Entry, How, Orphan, Seen, Server
 from meshtrail.doctor.traits import doubles, observe_span, pair_up
@@ -166,6 +167,7 @@ class _Look:
             how,
             answered,
             self.settled,
+            speaks=speaks(span),
         )
         end = self.other_end(span, record)
         seen.calls.setdefault((record.service, record.host), []).append(record)
@@ -281,6 +283,7 @@ class _Look:
                     path_of(tags),
                     agent_of(tags),
                     str(tags.get("node_id", "")).startswith(("sidecar~", "router~")),
+                    speaks(span),
                 )
             )
             return

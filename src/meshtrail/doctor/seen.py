@@ -71,6 +71,7 @@ class Call:
     reached: str = ""
     beyond: str = ""
     by_sdk: str = ""
+    speaks: str = ""
 
 
 @dataclass(slots=True)
@@ -92,6 +93,7 @@ class Entry:
     path: str
     agent: str
     istio: bool
+    speaks: str
 
 
 @dataclass(slots=True)
@@ -193,10 +195,8 @@ class Seen:
     to_itself: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     addresses: dict[str, str] = field(default_factory=dict)
     """Address of a pod -> its service."""
-    formats: Counter[str] = field(default_factory=Counter)
-    """Spans of proxies by what their tracer speaks: `W3C` or `B3`."""
     speaks: dict[str, str] = field(default_factory=dict)
-    """The same by service."""
+    """Service -> what the tracer of its proxy speaks, `W3C` or `B3`."""
     splits: tuple[Split, ...] = ()
     """Requests that the proxies themselves split, found once for all rules."""
     drops: tuple[Drop, ...] = ()

@@ -18,21 +18,23 @@ class Split:
     service: str
     sent: str
     received: str
+    formats: tuple[str, str]
+    """What the two proxies speak."""
 
 
 def splits(seen: Seen) -> tuple[Split, ...]:
-    sent: dict[str, tuple[str, str]] = {}
+    sent: dict[str, tuple[str, str, str]] = {}
     for call in seen.all_calls():
         if call.request_id and not call.reached:
-            sent[call.request_id] = (call.service, call.trace)
+            sent[call.request_id] = (call.service, call.trace, call.speaks)
     for entry in seen.entries:
         if entry.by == "gateway" and entry.request_id:
-            sent.setdefault(entry.request_id, (entry.first, entry.trace))
+            sent.setdefault(entry.request_id, (entry.first, entry.trace, entry.speaks))
     found = []
     for entry in seen.entries:
         if entry.by != "sidecar" or entry.outside or entry.request_id is None:
             continue
-        caller, trace = sent.get(entry.request_id, ("", ""))
+        caller, trace, format_sent = sent.get(entry.request_id, ("", "", ""))
         if caller and trace != entry.trace:
-            found.append(Split(caller, entry.service, trace, entry.trace))
+            found.append(Split(caller, entry.service, trace, entry.trace, (format_sent, entry.speaks)))
     return tuple(found)

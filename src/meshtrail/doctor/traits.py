@@ -11,6 +11,7 @@ from meshtrail.doctor.attributes import (
     method_of,
     path_of,
     pod_of_node,
+    speaks,
     url_of,
 )
 from meshtrail.doctor.seen import By, Pair, Seen
@@ -38,9 +39,7 @@ def observe_span(seen: Seen, span: Span, by: By) -> None:
         if (span.kind in ("server", "client") and "http.request.method" in tags) or "http.method" in tags:
             _total(seen, span)
         return
-    speaks = "W3C" if tags.get("otel.scope.name") or process.get("telemetry.sdk.name") else "B3"
-    seen.formats[speaks] += 1
-    seen.speaks[span.service] = speaks
+    seen.speaks[span.service] = speaks(span)
     node = str(tags.get("node_id", ""))
     if not node:
         return

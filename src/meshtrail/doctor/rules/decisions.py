@@ -114,17 +114,24 @@ def _unanswered(seen: Seen, service: str, host: str, calls: list[Call]) -> Itera
         # All of one version: that one is outside the mesh.
         return
     name = seen.name_of(service, host)
+    if (service, name) in seen.changed_between:
+        why = "; x-request-id changes between the two, so the decision is made anew there"
+        mend = f"look for x-request-id in headers.request of the VirtualServices for {name}: the decision is in it"
+    else:
+        why = ""
+        mend = (
+            f"see that every pod of {name} has a sidecar, and that no Telemetry for it samples anew or switches "
+            "reporting "
+            "off (disableSpanReporting, randomSamplingPercentage)"
+        )
     yield Finding(
         "sampling-lost",
         "warning",
         name,
         f"{name} reports only some of the requests that it answers: {count(len(silent), 'call')} of {len(asked)} from "
-        f"{service} "
-        "were sampled and have no SERVER span",
+        f"{service} were sampled and have no SERVER span{why}",
         "likely",
-        f"see that every pod of {name} has a sidecar, and that no Telemetry for it samples anew or switches reporting "
-        "off "
-        "(disableSpanReporting, randomSamplingPercentage)",
+        mend,
         called="",
         reason="the caller's spans are there and something answered; spans that were dropped on the way look alike",
         count=len(silent),

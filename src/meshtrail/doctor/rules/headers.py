@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from meshtrail.doctor.drops import HALF, MOST, UNLIKELY, Drop, When, when
@@ -173,7 +173,7 @@ def _between(seen: Seen) -> Iterator[Finding]:
     for split in seen.splits:
         found[split.caller, split.service].append(split)
     for (caller, service), cases in found.items():
-        ours, theirs = seen.speaks.get(caller, "W3C"), seen.speaks.get(service, "W3C")
+        ours, theirs = Counter(case.formats for case in cases).most_common(1)[0][0]
         if ours != theirs:
             why = f"{caller} speaks {OURS[ours]}, {service} {OURS[theirs]}"
             mend = f"let the Telemetries that hold for {caller} and {service} name providers of one format"

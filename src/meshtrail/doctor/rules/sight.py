@@ -17,6 +17,15 @@ MANY = 3
 """From so many pairs of spans on a median means something."""
 CLEAR_US = 20_000
 HALF = 0.5
+FILTER = (
+    "leave them out with an EnvoyFilter that sets tracing to 0 on their route (istio/mesh/health-checks.yaml shows "
+    "one); "
+    "removing headers with a VirtualService does nothing"
+)
+KUBELET = (
+    "let Istio lead the kubelet's probes past the sidecar, as it does by itself: take away the annotation "
+    'sidecar.istio.io/rewriteAppHTTPProbers: "false"; a probe that a sidecar does not see makes no span'
+)
 
 
 def health_checks(seen: Seen) -> Iterator[Finding]:
@@ -27,6 +36,7 @@ def health_checks(seen: Seen) -> Iterator[Finding]:
     for service, entries in found.items():
         paths = sorted({entry.path for entry in entries})
         agents = sorted({entry.agent for entry in entries if is_prober(entry.agent)})
+        kubelet = any(agent.startswith("kube-probe") for agent in agents)
         asked = ", ".join(paths[:3]) + (f" asked by {', '.join(agents[:2])}" if agents else "")
         yield Finding(
             "health-checks-traced",
@@ -34,8 +44,7 @@ def health_checks(seen: Seen) -> Iterator[Finding]:
             service,
             f"health checks of {service} are traced: {count(len(entries), 'trace')} of {seen.traces} ({asked})",
             "certain",
-            "leave them out with an EnvoyFilter that sets tracing to 0 on their route (istio/mesh/health-checks.yaml "
-            "shows one); removing headers with a VirtualService does nothing",
+            KUBELET if kubelet else FILTER,
             reason="the trace begins with such a request",
             count=len(entries),
             share=len(entries) / seen.traces,

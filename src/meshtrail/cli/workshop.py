@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def rehearse_command(exercise: tuple[str, ...], open_place: Callable[[], Any], p
     wanted = [found(root(), one) for one in exercise] or exercises(root())
     failed: list[str] = []
     total = 0.0
-    with open_place() as place:
+    with open_place() as place, as_it_was(place):
         for line in environment(place, wanted):
             show(line)
             failed += [line.what] if line.level == "fail" else []
@@ -80,6 +81,24 @@ def rehearse_command(exercise: tuple[str, ...], open_place: Callable[[], Any], p
         return 1
     click.echo(f"The room is ready: {len(wanted)} exercises solved in {total:.0f} s.")
     return 0
+
+
+@contextmanager
+def as_it_was(place: Place) -> Iterator[None]:
+    """A local mesh that did not run before does not run afterwards."""
+    from meshtrail.local import session, state
+
+    if place.target != "local":
+        yield
+        return
+    name = place.environment["MESHTRAIL_NAME"]
+    before = {mesh.name for mesh in state.running()}
+    try:
+        yield
+    finally:
+        for mesh in state.running():
+            if mesh.name == name and name not in before:
+                session.stop(mesh)
 
 
 def environment(place: Place, wanted: Sequence[Exercise]) -> Iterator[Line]:

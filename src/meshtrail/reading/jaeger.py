@@ -108,16 +108,16 @@ class JaegerClient:
         search = Search(service, start_us, end_us, limit, operation, tags or {})
         return _ordered(self._either(lambda api: api.read(api.ask(search))))
 
-    def search_all(self) -> Searching | None:
-        """For many traces of any service: questions and answers apart. None where a search must name a service.
+    def search_all(self, *, start_us: int, end_us: int) -> Searching | None:
+        """For many traces of any service in that time: questions and answers apart.
 
-        Only v3 can do without, and there it is up to the storage behind it.
+        None where a search must name a service, and where there is nothing. Only v3 can do without a name, and there it
+        is up to the storage behind it.
         """
         v3 = V3(self._asking)
-        now_us = int(time.time() * 1_000_000)
         try:
-            # Some refuse, others answer that there is none.
-            found = v3.read(v3.ask(Search(None, 0, now_us + LOOKBACK_US, 1)))
+            # Some refuse, others answer that there is none. A longer time would have Elasticsearch open more indices.
+            found = v3.read(v3.ask(Search(None, start_us, end_us, 1)))
         except JaegerError:
             return None
         return Searching(v3, None) if found else None

@@ -65,7 +65,8 @@ class _Jaeger:
 def _found(client: JaegerClient, service: str | None, since_us: int) -> Iterator[Trace]:
     until_us = int(time.time() * 1_000_000) + AHEAD_US
     services = client.services() if service is None else (service,)
-    everything = client.search_all() if service is None and services else None
+    ask_all = service is None and bool(services)
+    everything = client.search_all(start_us=since_us, end_us=until_us) if ask_all else None
     if everything is None and len(services) > MAX_SERVICES:
         raise MeshtrailError(
             f"{client.url} knows {len(services)} services, too many to ask for each",

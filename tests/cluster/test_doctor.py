@@ -14,6 +14,7 @@ from tests.doctor.matrix import Named, Run, read
 from tests.support.mesh import eventually
 
 from meshtrail.model.trace import Trace
+from meshtrail.reading.jaeger import JaegerClient
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -53,6 +54,7 @@ def test_the_doctor_names_exactly_who_broke_what(overlay: str, name: str, jaeger
         time.sleep(FLUSH_S)
         mine = [trace for trace in read(jaeger, since_us=run.start_us) if of(application, trace)]
         assert run.wrong(mine) == []
+        assert_the_apis_agree(jaeger, application, run)
         # The command finds the application and its Jaeger by itself.
         out, _ = meshtrail(application, "doctor", "--since", "15m", "--json", status=1)
         named = {(one["rule"], one["service"]) for one in json.loads(out)["findings"]}
@@ -60,6 +62,28 @@ def test_the_doctor_names_exactly_who_broke_what(overlay: str, name: str, jaeger
         assert {service for rule, service in named if rule in rules} == {
             f"{service}.{application.namespace}" for service in forwarding
         }
+
+
+def assert_the_apis_agree(jaeger: str, application: Application, run: Run) -> None:
+    """Jaeger's classic API and v3, which gives OTLP, tell the same of the same traces."""
+    start, end = run.stretches[0].start_us, run.stretches[0].end_us
+    with JaegerClient(jaeger) as client:
+        v3, classic = client.search_all(start_us=start, end_us=end), client.search(application.gateway)
+        assert v3 is not None
+        one, other = (
+            {trace.trace_id: facts(trace) for trace in api.read(api.ask(start, end, 1000)) if of(application, trace)}
+            for api in (v3, classic)
+        )
+    assert one == other
+    assert len(one) >= run.stretches[0].requests
+
+
+def facts(trace: Trace) -> list[str]:
+    return sorted(
+        f"{span.span_id} {span.parent_id} {span.service} {span.name} {span.kind} {span.start_us} {span.duration_us} "
+        f"{span.http_status} {span.error} {span.request_id} {span.destination}"
+        for span in trace.spans
+    )
 
 
 def whole(application: Application, jaeger: str, path: str) -> None:

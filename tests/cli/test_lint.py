@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from meshtrail.cli import main
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = "src/meshtrail/lint/examples"
@@ -45,8 +48,12 @@ def test_machines_get_nothing_but_their_format() -> None:
         ([], "Missing argument"),
     ],
 )
-def test_what_cannot_be_read_is_status_2_and_a_sentence(arguments: list[str], words: str) -> None:
-    done = lint(*arguments, input="")
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_read_is_status_2_and_a_sentence(
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(SystemExit) as ended:
+        main(["lint", *arguments])
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err

@@ -26,6 +26,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.matrix
 def test_nothing_is_found_in_any_kustomization_alone() -> None:
     folders = kustomizations()
     assert len(folders) > 60

@@ -152,7 +152,7 @@ def test_a_break_that_began_meanwhile_says_since_when() -> None:
     mesh.modes = {"backend": "none"}
     mesh.requests(30, every_us=20_000, at_us=LATER_US)
     finding = only(mesh)
-    assert (finding.rule, finding.level) == ("headers-dropped", "error")
+    assert (finding.rule, finding.level, finding.share) == ("headers-dropped", "error", 1.0)
     assert "30 calls before it were whole" in finding.text
 
 
@@ -174,10 +174,43 @@ def test_whole_requests_to_another_endpoint_mend_nothing() -> None:
 
 @pytest.mark.parametrize("sampling", [0.5, 0.1])
 def test_below_full_sampling_the_service_is_named_all_the_same(sampling: float) -> None:
-    mesh = Mesh(modes={"backend": "none"}, sampling=sampling).requests(600, every_us=5_000)
-    assert said(mesh) == {("headers-dropped", "backend", "database")}
-    assert only(mesh).level == "error"
-    assert said(Mesh(sampling=sampling).requests(600, every_us=5_000)) == set()
+    mesh = Mesh(modes={"backend": "none"}, sampling=sampling).requests(1200, every_us=50_000)
+    finding = only(mesh)
+    assert (finding.rule, finding.service, finding.level) == ("headers-dropped", "backend.meshtrail", "error")
+    assert said(Mesh(sampling=sampling).requests(1200, every_us=50_000)) == set()
+
+
+def test_below_full_sampling_an_sdk_makes_it_certain() -> None:
+    mesh = Mesh(otel=True, modes={"backend": "none"}, sampling=0.05).requests(800, every_us=5_000)
+    calls = [
+        replace(
+            span,
+            span_id=span.span_id[::-1],
+            parent_id=span.span_id,
+            kind="client",
+            tags={
+                "http.request.method": "GET",
+                "http.response.status_code": 200,
+                "url.full": "http://database:8080/query",
+                "span.kind": "client",
+            },
+        )
+        for span in mesh.spans
+        if span.service == "backend"
+    ]
+    mesh.spans += calls
+    finding = only(mesh)
+    assert (finding.service, finding.level, finding.confidence) == ("backend.meshtrail", "error", "certain")
+
+
+@pytest.mark.parametrize("every_us", [20_000, 1_000_000])
+def test_a_consumer_whose_calls_fall_into_requests_by_chance_is_not_accused(every_us: int) -> None:
+    mesh = Mesh({"backend": (), "database": ()}).requests(60, every_us=every_us)
+    other = Mesh({"backend": (), "database": ()}, seed=5)
+    for _ in range(60):
+        at_us = EPOCH_US + other.random.randrange(60 * every_us)
+        other.call("backend", "database", other.fresh(), at_us, "/message", 0)
+    assert look([*mesh.traces(), *other.traces()]).healthy
 
 
 def test_a_consumer_that_also_serves_is_no_more_than_possible() -> None:

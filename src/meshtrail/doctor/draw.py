@@ -54,7 +54,7 @@ def _lines(report: Report, source: str, since_us: int | None, width: int) -> Ite
 
 
 def _finding(finding: Finding, width: int) -> Iterator[Text]:
-    who = finding.service + (f" -> {finding.called}" if finding.called else "")
+    who = finding.service + (f" -> {finding.called}" if finding.called else "") or "several services"
     head = Text.assemble((f"{finding.level:<{MARGIN}}", STYLES[finding.level]), (finding.rule, "bold"))
     if len(head.plain) + 2 + len(who) <= width:
         yield head + Text(f"  {who}")

@@ -19,6 +19,8 @@ from meshtrail.doctor.seen import Call, Seen, Server
 
 UNLIKELY = 1e-4
 """A match that chance gives less often than this is no chance."""
+DOUBTFUL = 0.01
+"""Where a match is one sign of several, this is enough."""
 MOST = 0.9
 HALF = 0.5
 DELAYS_US = (10_000, 100_000, 1_000_000)
@@ -189,10 +191,24 @@ def _sampled(calls: list[Call], servers: list[Server], found: Match, seen: Seen)
         return None
     reason = (
         f"it received {len(servers)} requests, continued none of their traces, and started {len(calls)} of its own, "
-        "as with sampling below 100 %; a queue's consumer would look the same"
+        "as with sampling below 100 %"
     )
-    confidence: Confidence = "likely" if found.inside else "possible"
-    return _ByTime(found.of, confidence, reason, unmatched=True)
+    if _sdk_calls(seen, service, calls[0].host):
+        reason += "; in the traces of its requests its SDK has these calls, and its sidecar has not"
+        return _ByTime(found.of, "certain", reason, unmatched=True)
+    if found.chance < DOUBTFUL:
+        reason += f"; {found.inside} of them begin while a request is in progress, more than by chance"
+        return _ByTime(found.of, "likely", reason, unmatched=True)
+    return _ByTime(found.of, "possible", reason + "; a queue's consumer would look the same", unmatched=True)
+
+
+def _sdk_calls(seen: Seen, service: str, host: str) -> bool:
+    """Whether the application itself has spans of calls to that host below which its sidecar has none."""
+    app, called = service.partition(".")[0], host.partition(".")[0]
+    return any(
+        tally.count and name == app and target.partition(".")[0] == called
+        for (name, target), tally in seen.sdk_calls.items()
+    )
 
 
 def _regular(calls: Sequence[Call]) -> bool:

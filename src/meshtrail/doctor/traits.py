@@ -109,8 +109,10 @@ def _calls_itself(seen: Seen, span: Span, other: Span) -> None:
 def _clocks(seen: Seen, span: Span, other: Span, by: By) -> None:
     ours, theirs = (pod_of_node(str(one.tags.get("node_id", ""))) for one in (span, other))
     # An SDK's SERVER may go on after its answer; a proxy's ends with it, unless the caller hung up.
+    late_us = other.end_us - span.end_us
     whole = (
-        by != "application"
+        late_us > 0
+        and by != "application"
         and other.tags.get("component") == "proxy"
         and not span.response_flags
         and not other.response_flags
@@ -120,7 +122,7 @@ def _clocks(seen: Seen, span: Span, other: Span, by: By) -> None:
         Pair(
             span.trace_id,
             other.start_us - span.start_us,
-            other.end_us - span.end_us,
+            late_us,
             other.start_us - span.end_us,
             whole,
         )

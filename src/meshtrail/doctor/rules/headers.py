@@ -73,6 +73,7 @@ def _made(rule: str, drop: Drop, at: When, called: str, text: str, seen: Seen) -
     if at.kind == "since":
         text += f"; since {clock(at.at_us)}, {count(at.whole, 'call')} before it were whole"
     elif at.kind == "until":
+        text = text.replace(" drops ", " dropped ", 1).replace(" keeps ", " kept ", 1)
         text += f"; mended since {clock(at.at_us)}, {count(at.whole, 'call')} after it are whole"
     if drop.confidence == "possible":
         text = text.replace(" drops ", " may drop ", 1)
@@ -91,9 +92,17 @@ def _made(rule: str, drop: Drop, at: When, called: str, text: str, seen: Seen) -
         called=called,
         reason=drop.reason,
         count=len(drop.calls),
-        share=drop.share,
+        share=_share(drop, at),
         traces=evidence(_pieces(drop)),
     )
+
+
+def _share(drop: Drop, at: When) -> float:
+    """Of the calls to that host; of those since the break began, when that is known."""
+    if at.kind != "since":
+        return drop.share
+    joined = sum(call.start_us >= at.at_us for call in drop.joined)
+    return len(drop.calls) / (len(drop.calls) + joined)
 
 
 def _pieces(drop: Drop) -> Iterator[str]:
@@ -120,7 +129,7 @@ def _format(drop: Drop, at: When, seen: Seen) -> Finding:
     )
     return Finding(
         made.rule, made.level, made.service, made.text, made.confidence, mend, made.called, made.reason, made.count,
-        drop.share, made.traces,
+        made.share, made.traces,
     )  # fmt: skip
 
 

@@ -49,5 +49,4 @@ def test_it_is_solved_from_its_page(mesh: tuple[str, object], exercise: Exercise
     walked = walk.go(wrong_turns=True)
     assert walked.problems == []
     assert configuration(name) == before
-    assert walked.seconds["green"] < 10, walked.seconds
     print(walked.seconds)

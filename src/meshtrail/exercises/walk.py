@@ -17,7 +17,8 @@ from meshtrail.exercises.place import Place, Say
 from meshtrail.exercises.said import Said
 from meshtrail.exercises.words import sentence
 
-GREEN_WITHIN_S = 15.0
+GREEN_WITHIN_S = 30.0
+"""Longer than a check takes: on a busy machine spans and roll-outs are late."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from tests.lint.support import (
     PROBE,
     SERVICE,
     annotated,
+    found,
     levels,
     virtual_service,
 )
@@ -87,6 +88,9 @@ def test_header_removal() -> None:
         assert levels("header-removal", virtual_service(route)) == expected
         response = route.replace("request:", "response:")
         assert levels("header-removal", virtual_service(response)) == []
+    route = "{headers: {request: {remove: [X-Request-Id]}}, route: [{destination: {host: cart}}]}"
+    (one,) = found("header-removal", virtual_service(route))
+    assert "decision about sampling" in one.text
     api = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

@@ -166,3 +166,21 @@ def test_a_large_file_is_read(tmp_path: Path) -> None:
     path.write_text("".join(one % (number, "x" * 100_000) for number in range(50)))
     report = lint([str(path)])
     assert (report.problems, report.objects) == ((), 50)
+
+
+def test_folders_without_namespaces_are_looked_at_apart(tmp_path: Path) -> None:
+    telemetry = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: NAME, PLACE}
+spec: {tracing: [{providers: [{name: jaeger}], randomSamplingPercentage: 1}]}
+"""
+    for place, expected in (("labels: {}", set()), ("namespace: shop", {"telemetry-competes"})):
+        for name in ("a", "b"):
+            write(tmp_path, **{f"{name}__telemetry": telemetry.replace("NAME", name).replace("PLACE", place)})
+        found = {one.rule for one in lint([str(tmp_path)]).findings if one.level != "note"}
+        assert found == expected
+    # In one folder they are one set.
+    write(tmp_path, a__other=telemetry.replace("NAME", "c").replace("PLACE", "labels: {}"))
+    write(tmp_path, a__telemetry=telemetry.replace("NAME", "a").replace("PLACE", "labels: {}"))
+    assert "telemetry-competes" in {one.rule for one in lint([str(tmp_path)]).findings}

@@ -113,9 +113,9 @@ class Bundle:
         """The names of the Services of a namespace; empty when too little of it is here to say that one is missing.
 
         Its application has to be there, Services and workloads: routing objects often bring a Service or two of their
-        own.
+        own. What has no namespace is known in its own bundle only.
         """
-        for index in (self.own, self.all):
+        for index in (self.own, self.all) if namespace else (self.own,):
             if namespace in index.services and namespace in index.populated:
                 return list(index.services[namespace])
         return []

@@ -1,7 +1,8 @@
 """Reading manifests of any project: files, folders, kustomizations, standard input.
 
 What is named together is one bundle, as if applied one after the other. In a folder that is no kustomization itself,
-each kustomization that no other one there builds on is a bundle of its own; the YAML files beside them are one more.
+each kustomization that no other one there builds on is a bundle of its own; the YAML files beside them are one more,
+but for folders whose objects name no namespace: each of those is one.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from pathlib import Path
 from meshtrail.errors import ManifestError, Problem
 from meshtrail.lint.bundle import Bundle, Index
 from meshtrail.lint.meshconfig import unreadable
-from meshtrail.lint.objects import Object, read
+from meshtrail.lint.objects import HELM_VALUES, Object, read
 from meshtrail.manifests import kustomize
 from meshtrail.manifests.document import Map, Mark, parse, read_text
 from meshtrail.manifests.files import SUFFIXES, unpack
+from meshtrail.manifests.transforming import CLUSTER_SCOPED
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_VALUES = 5_000_000
+NO_NAMESPACE = CLUSTER_SCOPED | {"IstioOperator", HELM_VALUES}
 SKIPPED_FOLDERS = frozenset({"node_modules", "vendor", "__pycache__"})
 _MANIFEST = re.compile(r"""^\s*["']?(apiVersion|kind)["']?\s*:""", re.MULTILINE)
 _COMPONENT = re.compile(r"^kind:\s*Component\b", re.MULTILINE)
@@ -115,24 +118,32 @@ class _Reader:
         used = {path for own, (_, files) in built.items() for path in files if path != own}
         # A base is meant for what builds on it: by itself it would be reported for what its overlays give it.
         self.apart += [objects for path, (objects, _) in built.items() if path not in used]
+        by_folder: dict[Path, list[Object]] = {}
         for path in loose:
             if path not in used:
-                self.loose(path)
+                by_folder.setdefault(path.parent, []).extend(self.loose(path))
+        for found in by_folder.values():
+            # Without a namespace nobody can tell that two folders are applied to the same one.
+            if all(one.namespace or one.kind in NO_NAMESPACE for one in found):
+                self.together += found
+            else:
+                self.apart.append(found)
 
-    def loose(self, path: Path) -> None:
+    def loose(self, path: Path) -> list[Object]:
         """A file that the walk came upon: it may be anything, so only what looks like a manifest must be readable."""
         try:
             text = read_text(path, MAX_BYTES)
         except ManifestError as error:
             self.out.problems.extend(error.problems)
-            return
+            return []
         if not _MANIFEST.search(text) and "meshConfig:" not in text:
-            return
+            return []
         self.out.files.add(path)
         try:
-            self.together += objects(parse(text, str(path), MAX_VALUES), str(path), strict=False)
+            return objects(parse(text, str(path), MAX_VALUES), str(path), strict=False)
         except ManifestError as error:
             self.out.problems.extend(error.problems)
+            return []
 
     def walk(self, top: Path) -> Iterator[tuple[Path, Path | None, list[str]]]:
         """Each folder with its kustomization, or with the YAML files that belong to none."""

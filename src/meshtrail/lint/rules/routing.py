@@ -148,7 +148,8 @@ def route_subset(bundle: Bundle) -> Iterator[Found]:
     "Tracing headers are removed from requests",
     "warning",
     why="""Often given as a recipe to keep requests out of traces. It excludes nothing: the proxy decides before and
-    puts its own headers in after routing (measured with Envoy 1.40).""",
+    puts its own headers in after routing (measured with Envoy 1.40). Without x-request-id the decision about
+    sampling is lost on the way.""",
     mend="""Set sampling to 0 for the route with an EnvoyFilter (`applyTo: HTTP_ROUTE`, `operation: MERGE`, `value:
     {tracing: {overall_sampling: {numerator: 0}, random_sampling: {numerator: 0}, client_sampling: {numerator:
     0}}}`), as `istio/mesh/health-checks.yaml` does.""",
@@ -158,13 +159,13 @@ def header_removal(bundle: Bundle) -> Iterator[Found]:
         if one.kind in ("VirtualService", "HTTPRoute", "GRPCRoute", "EnvoyFilter"):
             for path, names in _removals(one.raw, ()):
                 hit = [name for name in (text(item) for item in names) if name.lower() in TRACING_HEADERS]
-                if hit:
-                    yield warning(
-                        one,
-                        path,
-                        f"removing {', '.join(hit)} keeps nothing out of the traces: the proxy puts new ones in",
-                        "set sampling to 0 for the route with an EnvoyFilter, see docs",
-                    )
+                if [name.lower() for name in hit] == ["x-request-id"]:
+                    text_ = "the decision about sampling goes with x-request-id: below 100 % traces are cut here"
+                    yield warning(one, path, text_, "leave x-request-id alone")
+                elif hit:
+                    text_ = f"removing {', '.join(hit)} keeps nothing out of the traces: the proxy puts new ones in"
+                    mend = "set sampling to 0 for the route with an EnvoyFilter, see docs"
+                    yield warning(one, path, text_, mend)
 
 
 def _removals(value: object, path: Path) -> Iterator[tuple[Path, List]]:

@@ -103,7 +103,7 @@ class LocalPlace:
         if running is None:
             remember({"hand": None, "options": dataclasses.asdict(wanted)})
             say(self._phrases.starting(case.application, case.form))
-            session.detach(wanted)
+            up(wanted)
         else:
             options = self._options()
             if serves(options, wanted):
@@ -117,7 +117,7 @@ class LocalPlace:
                 remember({"hand": hand, "options": dataclasses.asdict(wanted)})
                 say(self._phrases.starting(case.application, case.form))
                 session.stop(running)
-                session.detach(wanted)
+                up(wanted)
         remember({"hand": hand, "options": dataclasses.asdict(wanted)})
         self._call("POST", "/keep", {"label": LABEL})
 
@@ -140,7 +140,7 @@ class LocalPlace:
         if lasting and same_mesh(self._options(), goal) is False:
             say(self._phrases.back_to(described(goal)))
             session.stop(running)
-            session.detach(goal)
+            up(goal)
         else:
             self._call("POST", "/restore", {"label": LABEL})
 
@@ -168,6 +168,17 @@ class LocalPlace:
 
     def _call(self, method: str, path: str, content: Any = None) -> Any:
         return control.call(self._mesh(), method, path, content)
+
+
+def up(options: MeshOptions) -> None:
+    """Raises MeshtrailError; for busy ports with what mends them here, where no option names a port."""
+    try:
+        session.detach(options)
+    except MeshtrailError as error:
+        if "already in use" not in error.message:
+            raise
+        mend = "end what uses them, or `export MESHTRAIL_PORTS=auto`: every command heeds it"
+        raise MeshtrailError(error.message, mend=mend) from error
 
 
 def document(path: Path) -> dict[str, str]:

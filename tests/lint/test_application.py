@@ -59,6 +59,8 @@ data: {OTEL_EXPORTER_OTLP_ENDPOINT: "http://jaeger.tracing:4317", OTEL_EXPORTER_
     own = DEPLOYMENT.replace("image: cart", "image: cart, envFrom: [{configMapRef: {name: otel}}]")
     (one,) = found("exporter-endpoint", NAMESPACE, own, config)
     assert one.object == "ConfigMap shop/otel"
+    secret = "env: [{name: OTEL_EXPORTER_OTLP_ENDPOINT, valueFrom: {secretKeyRef: {name: otel, key: X}}}]"
+    assert found("exporter-endpoint", NAMESPACE, own.replace("image: cart", f"image: cart, {secret}"), config) == []
     by_key = "env: [{name: OTEL_EXPORTER_OTLP_ENDPOINT, valueFrom: {configMapKeyRef: {name: otel, key: X}}}]"
     other = DEPLOYMENT.replace("image: cart", f"image: cart, {by_key}")
     assert found("exporter-endpoint", NAMESPACE, other, config) == []

@@ -76,6 +76,8 @@ spec: {host: cart.shop.svc.cluster.local, subsets: [{name: v1, labels: {version:
     versioned = DEPLOYMENT.replace("labels: {app: cart}}\n", "labels: {app: cart, version: v1}}\n")
     assert levels("route-subset", NAMESPACE, SERVICE, versioned, rule, route) == []
     assert levels("route-subset", *CART, rule, route) == ["warning"]  # no pod is v1
+    waiting = "{route: [{destination: {host: cart}, weight: 100}, {destination: {host: cart, subset: v1}, weight: 0}]}"
+    assert levels("route-subset", *CART, rule, virtual_service(waiting)) == []
     assert levels("route-subset", *CART, rule, route.replace("subset: v1", "subset: v2")) == ["error"]
     assert levels("route-subset", *CART, route) == ["error"]
     assert levels("route-subset", route) == []

@@ -45,6 +45,8 @@ def variables(bundle: Bundle, one: Workload, container: Container) -> dict[str, 
     for entry in sequence(container.raw.get("env")):
         name, key = text(dig(entry, ("name",))), text(dig(entry, ("valueFrom", "configMapKeyRef", "key")))
         if not key:
+            if dig(entry, ("valueFrom",)) is not None:
+                found.pop(name, None)  # From a Secret or the pod: nobody can tell.
             continue
         for config in _config_maps(
             bundle, text(dig(entry, ("valueFrom", "configMapKeyRef", "name"))), one.object.namespace

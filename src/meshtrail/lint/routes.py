@@ -15,13 +15,14 @@ MESH = "mesh"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Destination:
-    """`host` as written; `path` is that of the destination."""
+    """`host` as written; `path` is that of the destination. `idle`: a route of weight 0."""
 
     object: Object
     path: Path
     host: str
     subset: str
     port: int | None
+    idle: bool = False
 
 
 def destinations(one: Object) -> Iterator[Destination]:
@@ -29,17 +30,17 @@ def destinations(one: Object) -> Iterator[Destination]:
     for section in ("http", "tcp", "tls"):
         for path, route in one.items("spec", section):
             for index, entry in enumerate(sequence(route.get("route"))):
-                yield from _destination(one, (*path, "route", index, "destination"), dig(entry, ("destination",)))
+                idle = dig(entry, ("weight",)) == 0
+                yield from _destination(one, (*path, "route", index, "destination"), dig(entry, ("destination",)), idle)
             yield from _destination(one, (*path, "mirror"), route.get("mirror"))
             for index, entry in enumerate(sequence(route.get("mirrors"))):
                 yield from _destination(one, (*path, "mirrors", index, "destination"), dig(entry, ("destination",)))
 
 
-def _destination(one: Object, path: Path, found: object) -> Iterator[Destination]:
+def _destination(one: Object, path: Path, found: object, idle: bool = False) -> Iterator[Destination]:
     if isinstance(found, Map):
-        yield Destination(
-            one, path, text(found.get("host")), text(found.get("subset")), whole(dig(found, ("port", "number")))
-        )
+        port = whole(dig(found, ("port", "number")))
+        yield Destination(one, path, text(found.get("host")), text(found.get("subset")), port, idle)
 
 
 def service_name(host: str, namespace: str) -> tuple[str, str] | None:

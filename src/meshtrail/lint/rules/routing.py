@@ -113,7 +113,8 @@ def _backend(bundle: Bundle, one: Object, path: Path, ref: object) -> Iterator[F
     why="""A subset is defined in a DestinationRule for the same host. Without it every request to it is answered
     503. A subset whose labels no pod has does the same.""",
     mend="Add the subset to the DestinationRule, or deploy pods with its labels.",
-    conditions="The Service, and for the second the pods behind it, have to be in the manifests.",
+    conditions="""The Service, and for the second the pods behind it, have to be in the manifests. A route of weight
+    0 may wait for its pods.""",
 )
 def route_subset(bundle: Bundle) -> Iterator[Found]:
     for one in bundle.of("VirtualService", "istio.io"):
@@ -137,7 +138,7 @@ def route_subset(bundle: Bundle) -> Iterator[Found]:
                 continue
             labels = strings(subsets[destination.subset].get("labels"))
             pods = bundle.selected(service) if service is not None else []
-            if pods and labels and not any(selects(labels, pod.labels) for pod in pods):
+            if pods and labels and not destination.idle and not any(selects(labels, pod.labels) for pod in pods):
                 shown = ", ".join(f"{key}={value}" for key, value in labels.items())
                 text_ = f"no pod behind {destination.host} has the labels of subset {destination.subset!r} ({shown})"
                 yield warning(one, path, text_, "deploy it, or route to a version that is there")

@@ -41,7 +41,7 @@ class Run:
     """How far the clocks that write spans may be from this one."""
     stretches: list[Stretch] = field(default_factory=list)
 
-    def send(self, what: str, expected: Iterable[Named] = (), *, count: int = 150) -> None:
+    def send(self, what: str, expected: Iterable[Named] = (), *, count: int = 100) -> None:
         """`count` requests over eight connections, each as fast as it is answered. All must succeed."""
         target = resolve(self.target) if isinstance(self.target, str) else self.target
         start_us = now_us()

@@ -66,15 +66,16 @@ def test_notes_alone_are_status_0(tmp_path: Path) -> None:
     assert result.stdout.endswith("healthy: 1 note, no fault\n")
 
 
-def test_spans_on_their_way_are_waited_for() -> None:
+def test_spans_on_their_way_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is there at first would be a trace of the gateway alone."""
-    (whole,) = recorded("otlp-all", at_us=ago(0.2))
+    monkeypatch.setattr("meshtrail.doctor.examine.SETTLE_US", 2_000_000)
+    (whole,) = recorded("otlp-all", at_us=ago(-1))
     with jaeger_server(Trace.of(whole.spans[:2])) as server:
 
         def arrive() -> None:
             server.traces[0] = whole
 
-        timer = threading.Timer(1.0, arrive)
+        timer = threading.Timer(0.5, arrive)
         timer.start()
         result = run("--jaeger", server.url)
         timer.join()

@@ -174,10 +174,11 @@ def test_whole_requests_to_another_endpoint_mend_nothing() -> None:
 
 @pytest.mark.parametrize("sampling", [0.5, 0.1])
 def test_below_full_sampling_the_service_is_named_all_the_same(sampling: float) -> None:
-    mesh = Mesh(modes={"backend": "none"}, sampling=sampling).requests(1200, every_us=50_000)
+    number = int(120 / sampling)
+    mesh = Mesh(modes={"backend": "none"}, sampling=sampling).requests(number, every_us=50_000)
     finding = only(mesh)
     assert (finding.rule, finding.service, finding.level) == ("headers-dropped", "backend.meshtrail", "error")
-    assert said(Mesh(sampling=sampling).requests(1200, every_us=50_000)) == set()
+    assert said(Mesh(sampling=sampling).requests(number, every_us=50_000)) == set()
 
 
 def test_below_full_sampling_an_sdk_makes_it_certain() -> None:

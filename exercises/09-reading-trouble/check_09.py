@@ -111,12 +111,18 @@ def _errors(room: Room) -> Iterator[Said]:
         yield wrong("faulty-gone", calls=len(calls))
     elif not policies:
         yield missing("calls-fail", **seen)
+    elif not any(_for_503(policy) for policy in policies):
+        yield wrong("retries-not-for-503", **seen)
     elif again and len(failed) * 10 <= len(calls):
         yield done("retried", **seen)
-    elif not again:
-        yield wrong("retries-not-for-503", **seen)
     else:
         yield missing("too-few-retries", **seen)
+
+
+def _for_503(policy: Object) -> bool:
+    """Whether an answer of 503 is a reason to try again; without `retryOn` Istio's default holds, and it is none."""
+    reasons = {reason.strip() for reason in str(policy.get("retryOn", "")).split(",")}
+    return bool(reasons & {"5xx", "503", "gateway-error"})
 
 
 def _canary(room: Room) -> Iterator[Said]:

@@ -101,7 +101,7 @@ class Asking:
             ) from error
         except httpx.HTTPError as error:
             text = access.hidden(str(error)) or type(error).__name__
-            if "ALERT" in text.upper() and "certificate" in text.lower():
+            if _wants_certificate(text):
                 raise JaegerError(
                     f"{access.url} wants a client certificate, or another one: {text}",
                     mend="give one that it knows with --cert FILE --key FILE",
@@ -119,7 +119,9 @@ class Asking:
         """
         try:
             return self._http.get(address, params=query, headers={"accept": accept})
-        except BROKEN:
+        except BROKEN as error:
+            if _wants_certificate(str(error)):
+                raise
             patience = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -195,6 +197,11 @@ def _decoded(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return found
+
+
+def _wants_certificate(text: str) -> bool:
+    """OpenSSL's word for the alert of a server that does not know the client."""
+    return "ALERT" in text.upper() and "certificate" in text.lower()
 
 
 def _tls_reason(text: str) -> str:

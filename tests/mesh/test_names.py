@@ -49,6 +49,7 @@ def test_canonical_revision() -> None:
 def test_spans_carry_the_app_label_even_where_the_canonical_service_differs() -> None:
     assert names.tracing_service({"app": "a", "app.kubernetes.io/name": "b"}, "n", "w") == "a.n"
     assert names.tracing_service({}, "n", "w") == "w.n"
+    assert names.tracing_service({"app.kubernetes.io/name": "b"}, "n", "w") == "w.n"
 
 
 def test_istio_completes_only_names_without_a_dot() -> None:

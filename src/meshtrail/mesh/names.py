@@ -76,5 +76,8 @@ def canonical_revision(labels: Mapping[str, str]) -> str:
 
 
 def tracing_service(labels: Mapping[str, str], namespace: str, workload: str) -> str:
-    """`service.name` of a proxy's spans: `tracingServiceName: APP_LABEL_AND_NAMESPACE`, Istio's default."""
-    return f"{labels.get('app') or canonical_service(labels, workload)}.{namespace}"
+    """`service.name` of a proxy's spans: `tracingServiceName: APP_LABEL_AND_NAMESPACE`, Istio's default.
+
+    Without label app it is the workload's name, whatever the canonical name is (seen on Istio 1.29).
+    """
+    return f"{labels.get('app') or workload}.{namespace}"

@@ -33,6 +33,7 @@ ISTIO_AND_GATEWAY = {
 OF_THE_CLUSTER = frozenset(
     {("ConfigMap", "kube-root-ca.crt"), ("ConfigMap", "istio-ca-root-cert"), ("ServiceAccount", "default")}
 )
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 KINDS_A_CALL = 8
 ADDED = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation", "selfLink")
 ADDED_ANNOTATIONS = ("deployment.kubernetes.io/revision",)
@@ -118,6 +119,7 @@ def give_back(
         applying.send(kubectl, "create", missing)
     if changed:
         applying.send(kubectl, "replace", changed)
+        _say_what_was_applied(kubectl, changed)
     touched_now = [*missing, *changed]
     if any(one["kind"] == "Namespace" for one in changed):
         # Pods that came while the label was another one keep what they have.
@@ -128,6 +130,16 @@ def give_back(
             if one["kind"] in ("Deployment", "StatefulSet"):
                 applying.rolled_out(kubectl, objects.namespace(one), f"{one['kind'].lower()}/{objects.name(one)}")
     return [objects.title(one) for one in (*gone, *missing, *changed)]
+
+
+def _say_what_was_applied(kubectl: Kubectl, replaced: Iterable[Object]) -> None:
+    """`kubectl replace` writes the whole object into this annotation; the next apply goes by what was applied."""
+    for one in replaced:
+        applied = objects.annotations_of(one).get(APPLIED)
+        if applied is not None:
+            place = ["-n", objects.namespace(one)] if objects.namespace(one) else []
+            named = f"{resource(one['kind'])}/{objects.name(one)}"
+            kubectl.run(*place, "annotate", "--overwrite", named, f"{APPLIED}={applied}")
 
 
 def _rank(one: Mapping[str, Any]) -> int:

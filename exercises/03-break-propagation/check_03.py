@@ -58,4 +58,5 @@ def mended(room: Room, requests: Sequence[Request]) -> Said:
             return wrong("other-format", service=service)
     if not requests:
         return missing("no-trace", gateway=room.gateway)
-    return missing("still-broken", whole=whole, count=REQUESTS, summary=requests[-1].summary)
+    # Not the request's own summary: it names the culprit.
+    return missing("still-broken", whole=whole, count=REQUESTS, pieces=max(len(request.traces) for request in requests))

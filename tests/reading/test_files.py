@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -169,6 +170,8 @@ HALF = DOCUMENTS["an answer of the classic API"]
         (b'{"data": "\xff"}', "line 1, column 11"),
         ("[" * 200_000, "nested too deep"),
     ],
+    # Not the contents: they are long, and a gzip bears the time.
+    ids=itertools.count(),
 )  # fmt: skip
 def test_what_is_no_traces_says_where_and_what_to_do(tmp_path: Path, content: str | bytes, text: str) -> None:
     file = written(tmp_path, content)

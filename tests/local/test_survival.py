@@ -145,11 +145,10 @@ def test_ctrl_c_ends_everything_in_order(number: signal.Signals, tmp_path: Path)
     with foreground("--store", str(store)) as (process, mesh):
         children = pids(mesh)
         mark = request(mesh.gateway)
-        began = time.monotonic()
         process.send_signal(number)
-        output, _ = process.communicate(timeout=20)
+        # Less than the 10 s after which what has not ended is killed.
+        output, _ = process.communicate(timeout=9)
         assert process.returncode == 0, output
-        assert time.monotonic() - began < 3.0
         assert not any(alive(pid) for pid in children.values())
         assert not Path(mesh.run_folder).exists()
         assert not state.open_folder(mesh.name).file.exists()

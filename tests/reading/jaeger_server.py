@@ -5,6 +5,7 @@ The answers' shape is Jaeger 2's, seen on a cluster; faults are set per server.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import threading
@@ -96,7 +97,9 @@ def jaeger_server(*traces: Trace, **settings: Any) -> Iterator[JaegerServer]:
             for name, value in state.headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            # A client that has seen enough need not wait for the rest.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             return None

@@ -3,7 +3,8 @@
 
 exercises/10-the-price/measure.py [--count N]
 
-Which form it is shows in a trace: no span of a sidecar (bare), sidecars alone (plain), spans of applications (otel).
+Which form it is: no sidecar runs (bare); else a trace shows it, spans of sidecars alone (plain) or of applications
+too (otel).
 The figures are kept in the mesh itself, as ConfigMap price-<form>, which `meshtrail exercise reset` takes away.
 """
 
@@ -68,11 +69,11 @@ def last() -> tuple[set[str], set[str]]:
 
 
 def form(before: set[str]) -> str:
-    """By the spans of a request that is not one of `before`: on a cluster spans arrive some seconds late."""
+    """With sidecars: by the spans of a request that is not one of `before`. On a cluster they arrive seconds late."""
     for _ in range(15):
         ids, makers = last()
         if ids and not ids & before:
-            return "otel" if "application" in makers else "plain" if "sidecar" in makers else "bare"
+            return "otel" if "application" in makers else "plain"
         time.sleep(1)
     sys.exit("no trace of the requests arrived, so there is no telling what was measured")
 
@@ -135,7 +136,7 @@ def main() -> int:
     before, _ = last()
     took = latency(max(1, min(arguments.count, LIMIT)))
     services, sidecars = memory()
-    name = form(before)
+    name = form(before) if sidecars else "bare"
     figures = {
         "p50_ms": f"{took['p50']:.1f}",
         "p99_ms": f"{took['p99']:.1f}",

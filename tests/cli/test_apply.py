@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.mesh import meshtrail, running_mesh
+from tests.support.mesh import meshtrail
 
 from meshtrail.local.state import RunningMesh
 
@@ -23,10 +22,9 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[RunningMesh]:
-    with running_mesh() as running:
-        yield running
+@pytest.fixture
+def mesh(default_mesh: RunningMesh) -> RunningMesh:
+    return default_mesh
 
 
 def ask(mesh: RunningMesh, host: str) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from tests.support.mesh import ROOT, meshtrail, running_mesh
 from meshtrail.local.state import RunningMesh
 
 
-@pytest.fixture(scope="module", params=["plain", "otel"])
+@pytest.fixture(scope="module", params=["plain", pytest.param("otel", marks=pytest.mark.matrix)])
 def mesh(request: pytest.FixtureRequest) -> Iterator[RunningMesh]:
     with running_mesh("--form", request.param) as running:
         yield running

@@ -7,25 +7,26 @@ import json
 from tests.support.mesh import alive, meshtrail, running_mesh, unique_name
 
 from meshtrail.local import state
+from meshtrail.local.state import RunningMesh
 
 PROCESS = {"name", "kind", "pid", "address", "state", "restarts", "log"}
 
 
-def test_json_holds_what_scripts_need() -> None:
-    with running_mesh() as mesh:
-        status = json.loads(meshtrail("status", "--json", "--name", mesh.name).stdout)
-        assert (status["name"], status["application"], status["pid"]) == (mesh.name, "three-tier", mesh.pid)
-        assert all(status[key].startswith("http://127.0.0.1:") for key in ("gateway", "jaeger", "otlp_http", "zipkin"))
-        assert status["otlp_grpc"].startswith("127.0.0.1:")
-        assert all(process.keys() >= PROCESS for process in status["processes"])
-        kinds = [process["kind"] for process in status["processes"]]
-        assert {kind: kinds.count(kind) for kind in kinds} == {"store": 1, "service": 3, "sidecar": 3, "gateway": 1}
-        assert {process["state"] for process in status["processes"]} == {"ready"}
-        table = meshtrail("status", "--name", mesh.name).stdout
-        for process in status["processes"]:
-            assert process["name"] in table
-            assert str(process["pid"]) in table
-        assert status["logs"] in table
+def test_json_holds_what_scripts_need(default_mesh: RunningMesh) -> None:
+    mesh = default_mesh
+    status = json.loads(meshtrail("status", "--json", "--name", mesh.name).stdout)
+    assert (status["name"], status["application"], status["pid"]) == (mesh.name, "three-tier", mesh.pid)
+    assert all(status[key].startswith("http://127.0.0.1:") for key in ("gateway", "jaeger", "otlp_http", "zipkin"))
+    assert status["otlp_grpc"].startswith("127.0.0.1:")
+    assert all(process.keys() >= PROCESS for process in status["processes"])
+    kinds = [process["kind"] for process in status["processes"]]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"store": 1, "service": 3, "sidecar": 3, "gateway": 1}
+    assert {process["state"] for process in status["processes"]} == {"ready"}
+    table = meshtrail("status", "--name", mesh.name).stdout
+    for process in status["processes"]:
+        assert process["name"] in table
+        assert str(process["pid"]) in table
+    assert status["logs"] in table
 
 
 def test_several_meshes_run_side_by_side_and_down_ends_one() -> None:

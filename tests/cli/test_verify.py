@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.support.mesh import meshtrail, running_mesh
+from tests.support.mesh import meshtrail
 
 from meshtrail.local.state import RunningMesh
 
 
-@pytest.fixture(scope="module")
-def mesh() -> Iterator[RunningMesh]:
-    with running_mesh() as running:
-        yield running
+@pytest.fixture
+def mesh(default_mesh: RunningMesh) -> RunningMesh:
+    return default_mesh
 
 
 def verify(mesh: RunningMesh, *options: str, status: int) -> str:

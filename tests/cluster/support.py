@@ -24,6 +24,7 @@ from typing import Any
 import httpx
 import yaml
 from tests.support.absent import absent
+from tests.support.documents import documents
 from tests.support.mesh import ROOT, eventually
 
 from meshtrail.cluster.session import Where, opened
@@ -154,7 +155,7 @@ def jaeger_url() -> Iterator[str]:
 
 def build(kustomization: str | Path) -> list[Object]:
     """The objects of a kustomization, relative to the repository, as kubectl builds it."""
-    return [one for one in yaml.safe_load_all(kubectl("kustomize", str(kustomization))) if one]
+    return documents(kubectl("kustomize", str(kustomization)))
 
 
 def relocate(objects: Sequence[Object], namespace: str, *, source: str = OVERLAY) -> list[Object]:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from tests.cluster.support import Object, run
 from tests.support.absent import absent
+from tests.support.documents import documents
 from tests.support.mesh import ROOT
 
 pytestmark = pytest.mark.cluster
@@ -56,8 +57,7 @@ def istioctl(environment: str) -> tuple[Object, ...]:
 def rendered(*command: str | Path) -> tuple[Object, ...]:
     done = subprocess.run([str(one) for one in command], capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return tuple(one for one in yaml.load_all(done.stdout, Loader=loader) if one)
+    return tuple(documents(done.stdout))
 
 
 def one(objects: tuple[Object, ...], kind: str, name: str) -> Any:

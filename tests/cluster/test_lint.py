@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.cluster.support import Object, kubectl, require_cluster
-from tests.k8s.built import binary
+from tests.support.documents import documents
 from tests.support.mesh import ROOT
+from tests.support.programs import binary
 
 from meshtrail.lint import rules
 from meshtrail.lint.istioctl import SAYS
@@ -45,14 +46,14 @@ def codes(messages: list[Object], rule: str) -> set[str]:
     return wanted - {"IST0101"} if rule == "header-removal" else wanted
 
 
-def documents(rule: str) -> list[Object]:
-    return [one for one in yaml.safe_load_all((EXAMPLES / rule / "reported.yaml").read_text()) if one]
+def reported(rule: str) -> list[Object]:
+    return documents(EXAMPLES / rule / "reported.yaml")
 
 
 def moved(rule: str, namespace: str) -> list[Object]:
     """The objects of `shop` in another namespace, which is there; their pods wait for a node that nobody has."""
     found = []
-    for one in documents(rule):
+    for one in reported(rule):
         if one["metadata"].get("namespace") != "shop":
             continue
         one["metadata"]["namespace"] = namespace
@@ -71,7 +72,7 @@ def deployed() -> Iterator[dict[str, list[Object]]]:
     places = {rule: f"{mark}-{rule}" for rule in RULES if moved(rule, "x")}
     spaces = []
     for rule, place in places.items():
-        own = next((one for one in documents(rule) if one["kind"] == "Namespace"), None)
+        own = next((one for one in reported(rule) if one["kind"] == "Namespace"), None)
         labels = own["metadata"].get("labels", {}) if own else {"istio-injection": "enabled"}
         spaces.append(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place, "labels": labels | {"lint": mark}}}
@@ -111,7 +112,7 @@ def test_of_the_mesh_s_own_objects_it_says_what_the_page_says(rule: str, tmp_pat
     require_cluster()
     path = f"src/meshtrail/lint/examples/{rule}/reported.yaml"
     options = []
-    for one in documents(rule):
+    for one in reported(rule):
         if one["kind"] == "IstioOperator":  # It does not read that, but takes its mesh configuration.
             (tmp_path / "mesh.yaml").write_text(yaml.safe_dump(one["spec"]["meshConfig"]))
             options = [f"--meshConfigFile={tmp_path / 'mesh.yaml'}"]

@@ -64,8 +64,8 @@ ROWS = [
     Row("bookinfo", "python", "plain", "b3"),
     *(Row("helloworld", language, "otel", "b3") for language in LANGUAGES["helloworld"]),
 ]
-# The others are for `make test-matrix`. Among these are every application, language and form.
-FAST = ("three-tier-python-otel", "three-tier-polyglot-otel", "bookinfo-python-otel", "helloworld-go-plain")
+# The others are for `make test-matrix`. Python and Bookinfo are in test_forms.py and test_bookinfo.py.
+FAST = ("three-tier-polyglot-otel", "helloworld-go-plain")
 
 
 def rows() -> Iterator[Any]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import httpx
 from tests.e2e.shapes import CHAIN, GATEWAY, chain, request, spans, trace_of
-from tests.support.mesh import meshtrail, running_mesh
+from tests.support.mesh import meshtrail
 
+from meshtrail.local.state import RunningMesh
 from meshtrail.reading.jaeger import JaegerClient
 
 SAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 UNSAMPLED = "00-4bf92f3577b34da6a3ce929d0e0e4737-00f067aa0ba902b7-00"
 
 
-def test_sampling_0_10_and_100_percent() -> None:
-    with running_mesh() as mesh, JaegerClient(mesh.jaeger) as jaeger:
+def test_sampling_0_10_and_100_percent(default_mesh: RunningMesh) -> None:
+    mesh = default_mesh
+    with JaegerClient(mesh.jaeger) as jaeger:
         # 100 %: a client's sampled traceparent is continued, an unsampled one makes no span.
         trace = trace_of(mesh.jaeger, request(mesh.gateway, headers={"traceparent": SAMPLED}), spans(7))
         assert (trace.trace_id, chain(trace)) == (SAMPLED.split("-")[1], CHAIN)

@@ -157,6 +157,7 @@ def test_telemetry(text: str, spans: int, propagated: bool, start: Any, services
     assert ("traceparent" in services["database"].seen) is propagated
 
 
+@pytest.mark.matrix  # tests/e2e/test_sampling.py has the same of a whole mesh
 def test_ten_percent_is_ten_percent_of_whole_traces(start: Any) -> None:
     """200 requests at 10 %: outside 5 to 38 traces once in ten million runs, and none of them half."""
     mesh = start(default=telemetry("providers: [{name: jaeger}], randomSamplingPercentage: 10"))

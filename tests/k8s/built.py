@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.support.absent import absent
+from tests.support.documents import documents
+from tests.support.programs import kustomize, kustomize_once
 
 ROOT = Path(__file__).parents[2]
 Object = dict[str, Any]
@@ -44,7 +43,7 @@ class Build:
 
     @cached_property
     def objects(self) -> list[Object]:
-        return [one for one in yaml.load_all(self.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if one]
+        return documents(self.text)
 
 
 def kustomizations() -> list[Path]:
@@ -52,7 +51,7 @@ def kustomizations() -> list[Path]:
     found = []
     for top in ("k8s", "istio"):
         for path in (ROOT / top).rglob("kustomization.yaml"):
-            if yaml.safe_load(path.read_text())["kind"] == "Kustomization":
+            if documents(path)[0]["kind"] == "Kustomization":
                 found.append(path.parent.relative_to(ROOT))
     return sorted(found)
 
@@ -61,7 +60,7 @@ def kustomizations() -> list[Path]:
 def builds() -> tuple[Build, ...]:
     """All of them; skips the test without kustomize, fails it when CI=true."""
     return (
-        *(Build(str(path), kustomize(ROOT / path)) for path in kustomizations()),
+        *(Build(str(path), kustomize_once(ROOT / path)) for path in kustomizations()),
         *(Build(one, _combined("", one)) for one in ALONE),
         *(Build(" + ".join(names), _combined(*names)) for names in COMBINATIONS),
     )
@@ -81,20 +80,6 @@ def _combined(overlay: str, *components: str) -> str:
         }
         (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
         return kustomize(folder)
-
-
-def kustomize(folder: Path) -> str:
-    """The output of `kustomize build`, the binary being KUSTOMIZE or that of the PATH."""
-    done = subprocess.run([binary("kustomize"), "build", str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def binary(name: str) -> str:
-    """A program: from the variable of its name in capitals, or from the PATH."""
-    candidates = (os.environ.get(name.upper()), shutil.which(name))
-    found = next((one for one in candidates if one and os.access(one, os.X_OK)), "")
-    return found or absent(f"no {name}: set {name.upper()} or put it on the PATH")
 
 
 def workloads(build: Build) -> Iterator[tuple[Object, Object]]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.k8s.built import ROOT, binary, builds
+from tests.k8s.built import ROOT, builds
 from tests.support.absent import absent
+from tests.support.programs import binary
 
 pytestmark = pytest.mark.xdist_group("k8s")
 

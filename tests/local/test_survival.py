@@ -63,7 +63,18 @@ def mesh() -> Iterator[RunningMesh]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_killed_process_is_started_again_and_requests_flow_within_three_seconds(mesh: RunningMesh, name: str) -> None:
+def test_a_killed_process_is_started_again_and_requests_flow(mesh: RunningMesh, name: str) -> None:
+    kill(mesh, name)
+
+
+@pytest.mark.soak  # alone on the machine
+@pytest.mark.parametrize("name", KINDS)
+def test_a_killed_process_costs_less_than_three_seconds(mesh: RunningMesh, name: str) -> None:
+    assert kill(mesh, name) < 3.0
+
+
+def kill(mesh: RunningMesh, name: str) -> float:
+    """End a process and wait until all is as before; the seconds from its end until requests flow again."""
     before = next(process for process in status(mesh).processes if process.name == name)
     assert before.pid is not None
     os.kill(before.pid, signal.SIGKILL)
@@ -77,13 +88,14 @@ def test_a_killed_process_is_started_again_and_requests_flow_within_three_second
             except httpx.TransportError:
                 return False
 
-        eventually(answered, within=5)
-        eventually(lambda: status(mesh).ready, within=5)
-    assert time.monotonic() - killed < 3.0
+        eventually(answered)
+        eventually(lambda: status(mesh).ready)
+    seconds = time.monotonic() - killed
     after = next(process for process in status(mesh).processes if process.name == name)
     assert (after.restarts, after.address) == (before.restarts + 1, before.address)
     # Same addresses: the other Envoys find it where it was, and the trace is whole again.
     trace_of(mesh.jaeger, request(mesh.gateway), spans(7))
+    return seconds
 
 
 def test_a_restarted_service_keeps_the_mode_of_its_switch(mesh: RunningMesh) -> None:
@@ -123,7 +135,8 @@ def database(mesh: RunningMesh) -> state.ProcessInfo:
     return next(process for process in status(mesh).processes if process.name == "database")
 
 
-@pytest.mark.parametrize("guard", ["kernel", "shell"])
+# The shell is for macOS, whose kernel has nothing of the kind.
+@pytest.mark.parametrize("guard", ["kernel", pytest.param("shell", marks=pytest.mark.matrix)])
 def test_nothing_survives_when_meshtrail_is_killed(guard: str) -> None:
     with foreground(env={"MESHTRAIL_GUARD": guard}) as (process, mesh):
         children = pids(mesh)
@@ -139,7 +152,7 @@ def test_nothing_survives_when_meshtrail_is_killed(guard: str) -> None:
             assert not Path(mesh.run_folder).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.matrix)])
 def test_ctrl_c_ends_everything_in_order(number: signal.Signals, tmp_path: Path) -> None:
     store = tmp_path / "traces.db"
     with foreground("--store", str(store)) as (process, mesh):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.documents import documents
 
 from meshtrail.errors import ManifestError, Problem
 from meshtrail.manifests import load, read_mesh_config
@@ -37,7 +38,7 @@ VALUES = st.recursive(
 SAMPLES = [
     document
     for path in sorted([*(ROOT / "k8s").rglob("*.yaml"), *(ROOT / "istio").rglob("*.yaml")])
-    for document in yaml.safe_load_all(path.read_text())
+    for document in documents(path)
 ]
 
 

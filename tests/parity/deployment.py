@@ -15,6 +15,7 @@ import yaml
 from tests.cluster.support import forwarded, gateway_address, get, kubectl, run
 from tests.parity.asking import GATEWAY_API, Key, Object, keyed
 from tests.parity.situations import INGRESS, Application
+from tests.support.documents import documents
 from tests.support.mesh import ROOT, eventually
 
 from meshtrail.local.applications import application as of_product
@@ -74,7 +75,7 @@ class Deployed:
 
     def lay(self, texts: Mapping[str, str]) -> bool:
         """Make these manifests, and no others, lie over the application. Whether anything changed."""
-        wanted = keyed(one for text in texts.values() for one in yaml.safe_load_all(text) if one)
+        wanted = keyed(one for text in texts.values() for one in documents(text))
         if wanted == self._laid and not self._stale:
             return False
         gone = [key for key in self._laid if key not in wanted]
@@ -187,4 +188,4 @@ def _build(path: str, components: Iterable[str]) -> list[Object]:
             built = kubectl("kustomize", folder)
         else:
             built = kubectl("kustomize", path)
-    return [one for one in yaml.safe_load_all(built) if one]
+    return documents(built)

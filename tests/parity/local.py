@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import yaml
 from tests.parity.asking import Key, Object, keyed
+from tests.support.documents import documents
 from tests.support.mesh import eventually
 
 from meshtrail.local import control, state
@@ -33,7 +34,7 @@ class Local:
 
     def lay(self, texts: Mapping[str, str]) -> None:
         """Make these manifests, and no others, lie over the application."""
-        wanted = keyed(one for text in texts.values() for one in yaml.safe_load_all(text) if one)
+        wanted = keyed(one for text in texts.values() for one in documents(text))
         changed = {key: one for key, one in wanted.items() if self._laid.get(key) != one}
         try:
             self._apply(changed)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.parity import compare
 from tests.parity.asking import ask_all, keyed, laid
 from tests.parity.local import Local
 from tests.parity.situations import API, APPLICATIONS, Application, Pairs, Request, Situation
+from tests.support.documents import documents
 from tests.support.mesh import running_mesh
 
 from meshtrail.local.control import RemoteError
@@ -108,9 +108,7 @@ def test_what_was_recorded_is_what_the_table_says(application: Application) -> N
         now_said = json.loads(json.dumps(asdict(situation)))
         same = all(before[name] == now_said[name] for name in ("otel", "languages", "lay", "propagation", "requests"))
         texts = (recording["configuration"], laid(situation.lay))
-        now, then = (
-            keyed(one for text in found.values() for one in yaml.safe_load_all(text) if one) for found in texts
-        )
+        now, then = (keyed(one for text in found.values() for one in documents(text)) for found in texts)
         for one in (*now.values(), *then.values()):
             one["metadata"] = {name: value for name, value in one["metadata"].items() if not lint_only(name, value)}
         if not same or now != then:

@@ -56,6 +56,10 @@ def _answers(process: Process) -> bool:
     return bool(process.get().status_code == 200)
 
 
+def _messages(process: Process) -> list[str]:
+    return [entry["message"] for entry in process.logs()]
+
+
 @each
 @each_form
 def test_counts_rows_of_a_real_table(implementation: Implementation, postgres: Postgres, form: str) -> None:
@@ -86,9 +90,9 @@ def test_server_that_goes_and_comes_back(implementation: Implementation, postgre
         postgres.start()
         assert process.get().status_code == 200, "the first request after its return"
         assert process.get("/readyz").status_code == 200
-        messages = [entry["message"] for entry in process.logs()]
-        assert len([one for one in messages if one.startswith("store postgresql is down: ")]) == 1
-        assert "store postgresql is back" in messages
+        # The answer may be here before the line that was written first: another pipe, another thread.
+        wait_for(lambda: "store postgresql is back" in _messages(process), "the line that says so")
+        assert len([one for one in _messages(process) if one.startswith("store postgresql is down: ")]) == 1
 
 
 @each

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from typing import Self
 
@@ -264,20 +264,20 @@ def test_a_broken_protocol_ends_the_connection_and_no_other(store: RunningStore,
 @pytest.mark.parametrize(
     "data",
     [
-        b"".join(headers(2 * at + 1) for at in range(MAX_STREAMS + 1)),
-        frames.frame(frames.DATA, 0, 1, bytes(2**20)),
-        headers(1, flags=0) + frames.frame(frames.CONTINUATION, 0, 1, bytes(16_000)) * 60,
-        frames.frame(frames.PING, 0, 0, bytes(8)) * 20_000,
-        frames.settings({}) * 20_000,
-        headers(1) + frames.frame(frames.DATA, 0, 1) * 20_000,
-        b"".join(headers(2 * at + 1) + frames.rst_stream(2 * at + 1, 8) for at in range(11_000)),
+        lambda: b"".join(headers(2 * at + 1) for at in range(MAX_STREAMS + 1)),
+        lambda: frames.frame(frames.DATA, 0, 1, bytes(2**20)),
+        lambda: headers(1, flags=0) + frames.frame(frames.CONTINUATION, 0, 1, bytes(16_000)) * 60,
+        lambda: frames.frame(frames.PING, 0, 0, bytes(8)) * 20_000,
+        lambda: frames.settings({}) * 20_000,
+        lambda: headers(1) + frames.frame(frames.DATA, 0, 1) * 20_000,
+        lambda: b"".join(headers(2 * at + 1) + frames.rst_stream(2 * at + 1, 8) for at in range(11_000)),
     ],
     ids=["streams", "one-frame", "headers", "ping", "settings", "empty-data", "rapid-reset"],
 )
-def test_a_flood_ends_the_connection_and_no_other(store: RunningStore, data: bytes) -> None:
+def test_a_flood_ends_the_connection_and_no_other(store: RunningStore, data: Callable[[], bytes]) -> None:
     with Client(store) as other, Client(store) as client:
         with suppress(OSError):  # it was ended while we still wrote
-            client.send(data)
+            client.send(data())
         client.socket.settimeout(5)
         while client.read() is not None:
             pass

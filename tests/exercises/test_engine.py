@@ -16,6 +16,8 @@ from tests.support.mesh import ROOT, alive, eventually, running_mesh, unique_nam
 from meshtrail.cli import group
 from meshtrail.errors import MeshtrailError
 from meshtrail.exercises import progress
+from meshtrail.exercises.catalog import Check, Exercise
+from meshtrail.exercises.said import Said
 from meshtrail.local import state
 
 
@@ -124,6 +126,20 @@ def test_an_interrupted_start_is_said_and_reset(name: str) -> None:
 )
 def test_what_is_not_there_is_said(name: str, words: tuple[str, ...], said: str) -> None:
     assert said in failed(*words, name=name)
+
+
+def test_a_check_that_breaks_off_is_not_a_no(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: dict[str, list[Said]] = {}
+
+    def broken(_: Exercise) -> Check:
+        return lambda room: nothing[room.case]
+
+    exercise("start", "1", name=name)
+    monkeypatch.setattr(Exercise, "check", broken)
+    said = failed("check", "1", name=name)
+    assert "the check of exercise 1 broke off at " in said
+    assert "test_engine.py" in said
+    assert "KeyError('')" in said
 
 
 def test_the_texts_are_russian_where_they_shall_be(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -100,6 +101,12 @@ def check(exercise: Exercise, place: Place, *, language: str, answer: str | None
     except MeshtrailError as error:
         # 1 means that something is missing.
         raise MeshtrailError(error.message, mend=error.mend) from error
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise MeshtrailError(
+            f"the check of exercise {exercise.number} broke off at {where.filename}:{where.lineno}: {error!r}",
+            mend="the fault is the check's, not yours: report it with this line",
+        ) from error
     if solved(said):
         kept.write(place.key, kept.read(place.key).with_solved(exercise.id))
     return said

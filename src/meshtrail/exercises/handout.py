@@ -40,6 +40,9 @@ TEXTS = {
     },
 }
 
+DENSE = 3600
+"""Characters from which a participant's sheet is set smaller, without room for notes."""
+
 STYLE = """
 @page { margin: 10mm 13mm; }
 * { box-sizing: border-box; }
@@ -67,6 +70,10 @@ pre[title]::before { content: attr(title); float: right; font: 8pt system-ui, sa
 @media screen { body { box-shadow: 0 0 4mm #ccc; margin: 6mm auto; padding: 14mm 15mm; } }
 @media print {
   body { padding: 0; max-width: none; font-size: 8.9pt; line-height: 1.26; }
+  .participant main { columns: 2; column-gap: 7mm; }
+  .dense { font-size: 8.4pt; line-height: 1.22; }
+  .dense pre, .dense code { font-size: 7.6pt; }
+  .dense .notes { display: none; }
   pre, code { font-size: 8pt; }
   pre { padding: 1mm 2mm; margin: 1mm 0; }
   h2 { margin-top: 3mm; }
@@ -84,6 +91,9 @@ def handout(exercise: Exercise, language: str, *, trainer: bool) -> str:
         if trainer or original not in FOR_TRAINERS
     ]
     body = "\n".join(_part(heading, part, trainer_only=not _for_all(heading, language)) for heading, part in kept)
+    # On paper a participant's sheet is one page; tests/browser counts.
+    dense = sum(len(part) for _, part in kept) > DENSE
+    kind = "trainer-sheet" if trainer else "participant dense" if dense else "participant"
     notes = "" if trainer else f'<section class="notes"><h2>{texts["notes"]}</h2><div></div></section>'
     return f"""<!doctype html>
 <html lang="{language}">
@@ -93,7 +103,7 @@ def handout(exercise: Exercise, language: str, *, trainer: bool) -> str:
 <title>{html.escape(page.title)}</title>
 <style>{STYLE}</style>
 </head>
-<body>
+<body class="{kind}">
 <header><h1>{html.escape(page.title)}</h1><p>{_line(exercise, language, trainer=trainer)}</p></header>
 <main>
 {body}

@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+from meshtrail import generated
 from meshtrail.doctor.finding import Rule
 from meshtrail.doctor.rules import RULES
-
-BEGIN, END = "<!-- {} begin: generated -->", "<!-- {} end -->"
 
 
 def tables() -> dict[str, str]:
@@ -43,16 +39,8 @@ def section(rule: Rule) -> str:
 
 def render(page: str) -> str:
     """The page with every generated part renewed. Raises ValueError when a place is missing."""
-    for name, table in tables().items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page has no place {begin} ... {end}")
-        page = f"{before}{begin}\n{table}\n{end}{after}"
-    return page
+    return generated.renewed(page, tables())
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.write_text(render(target.read_text(encoding="utf-8")), encoding="utf-8")
+    generated.write(render)

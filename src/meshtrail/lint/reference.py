@@ -5,15 +5,13 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
-from pathlib import Path
 
+from meshtrail import generated
 from meshtrail.lint import rules
 from meshtrail.lint.istioctl import MEANING, SAYS, VERSION
 from meshtrail.lint.rule import RULES, Rule
 
-BEGIN, END = "<!-- {} begin: generated -->", "<!-- {} end -->"
 EXAMPLES = "../src/meshtrail/lint/examples"
 MARK = "# reported"
 
@@ -77,16 +75,8 @@ def excerpt(text: str, before: int = 4, after: int = 2) -> str:
 
 def render(page: str) -> str:
     """The page with every generated part renewed. Raises ValueError when a place is missing."""
-    for name, part in parts().items():
-        begin, end = BEGIN.format(name), END.format(name)
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page has no place {begin} ... {end}")
-        page = f"{before}{begin}\n{part}\n{end}{after}"
-    return page
+    return generated.renewed(page, parts())
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.write_text(render(target.read_text(encoding="utf-8")), encoding="utf-8")
+    generated.write(render)

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-BEGIN, END = "<!-- differences begin: generated -->", "<!-- differences end -->"
+from meshtrail import generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +56,8 @@ def table() -> str:
 
 def render(page: str) -> str:
     """The page with the table renewed. Raises ValueError when its place is missing."""
-    before, found, rest = page.partition(BEGIN)
-    _, closed, after = rest.partition(END)
-    if not found or not closed:
-        raise ValueError(f"the page has no place {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return generated.renewed(page, {"differences": table()})
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
-    target.write_text(render(target.read_text(encoding="utf-8")), encoding="utf-8")
+    generated.write(render)

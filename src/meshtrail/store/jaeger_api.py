@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from meshtrail.store.go_format import parse_hex64
 from meshtrail.store.jaeger_json import trace_json
-from meshtrail.store.jaeger_params import ParameterError, dependency_window_ns, flag, trace_query
+from meshtrail.store.jaeger_params import ParameterError, dependency_window_ns, flag, refusing, trace_query
 from meshtrail.store.search import calls, find_traces, operations
 from meshtrail.store.store import StoredSpan, TraceStore
 
@@ -98,13 +98,13 @@ def routes(store: TraceStore) -> list[Route]:
         return _answer({"deletedTraces": count})
 
     return [
-        Route("/api/services", _guarded(services)),
-        Route("/api/services/{service:path}/operations", _guarded(legacy_operations)),
-        Route("/api/operations", _guarded(all_operations)),
-        Route("/api/traces", _guarded(search)),
-        Route("/api/traces", _guarded(clear), methods=["DELETE"]),
-        Route("/api/traces/{trace_id}", _guarded(one_trace)),
-        Route("/api/dependencies", _guarded(dependencies)),
+        Route("/api/services", refusing(services, _error)),
+        Route("/api/services/{service:path}/operations", refusing(legacy_operations, _error)),
+        Route("/api/operations", refusing(all_operations, _error)),
+        Route("/api/traces", refusing(search, _error)),
+        Route("/api/traces", refusing(clear, _error), methods=["DELETE"]),
+        Route("/api/traces/{trace_id}", refusing(one_trace, _error)),
+        Route("/api/dependencies", refusing(dependencies, _error)),
     ]
 
 
@@ -143,13 +143,3 @@ def _error(status: int, message: str) -> Response:
     body = _encode(None, errors=[{"code": status, "msg": message}]) + b"\n"
     # Jaeger says text/plain here, and nosniff with it.
     return Response(body, status, media_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
-
-
-def _guarded(endpoint: Any) -> Any:
-    async def guarded(request: Request) -> Response:
-        try:
-            return await endpoint(request)  # type: ignore[no-any-return]
-        except ParameterError as error:
-            return _error(400, str(error))
-
-    return guarded

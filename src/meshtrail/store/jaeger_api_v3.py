@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from meshtrail.store.jaeger_api import parse_trace_id
 from meshtrail.store.jaeger_model import sane_times
-from meshtrail.store.jaeger_params import ParameterError, flag, trace_query_v3
+from meshtrail.store.jaeger_params import ParameterError, flag, refusing, trace_query_v3
 from meshtrail.store.otlp_binary import MEDIA_TYPE, traces_data
 from meshtrail.store.otlp_trace import resource_spans
 from meshtrail.store.search import find_traces, operations
@@ -61,11 +61,11 @@ def routes(store: TraceStore) -> list[Route]:
         return _answer({"summaries": await asyncio.to_thread(lambda: [summary(spans) for spans in found])})
 
     return [
-        Route("/api/v3/services", _guarded(services)),
-        Route("/api/v3/operations", _guarded(all_operations)),
-        Route("/api/v3/traces", _guarded(traces)),
-        Route("/api/v3/traces/{trace_id}", _guarded(one_trace)),
-        Route("/api/v3/trace-summaries", _guarded(summaries)),
+        Route("/api/v3/services", refusing(services, _error)),
+        Route("/api/v3/operations", refusing(all_operations, _error)),
+        Route("/api/v3/traces", refusing(traces, _error)),
+        Route("/api/v3/traces/{trace_id}", refusing(one_trace, _error)),
+        Route("/api/v3/trace-summaries", refusing(summaries, _error)),
     ]
 
 
@@ -133,13 +133,3 @@ def _answer(answer: dict[str, Any]) -> Response:
 def _error(status: int, message: str) -> Response:
     body = json.dumps({"error": {"httpCode": status, "message": message}}) + "\n"
     return Response(body, status, media_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
-
-
-def _guarded(endpoint: Any) -> Any:
-    async def guarded(request: Request) -> Response:
-        try:
-            return await endpoint(request)  # type: ignore[no-any-return]
-        except ParameterError as error:
-            return _error(400, str(error))
-
-    return guarded

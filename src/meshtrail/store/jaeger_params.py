@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
 
 from meshtrail.store.go_format import parse_duration, parse_int
 from meshtrail.store.search import TraceQuery
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _DEFAULT_LIMIT = 100
 _DEFAULT_LOOKBACK_NS = 2 * 24 * 3_600 * 10**9
@@ -21,6 +26,18 @@ _FALSE = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 
 class ParameterError(Exception):
     """A parameter that cannot be used; the text is the one that Jaeger gives."""
+
+
+def refusing(endpoint: Endpoint, error: Callable[[int, str], Response]) -> Endpoint:
+    """The endpoint, which answers 400 to such a parameter in the form of its API."""
+
+    async def refused(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except ParameterError as found:
+            return error(400, str(found))
+
+    return refused
 
 
 def trace_query(params: QueryParams, max_limit: int) -> TraceQuery:

@@ -20,10 +20,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up preflight test test-matrix test-soak test-compose test-cluster check format bench bench-cluster record-parity picture docs clean
+.PHONY: help demo up preflight test test-matrix test-soak test-compose test-cluster test-cluster-all check format bench bench-cluster record-parity picture docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## Start the three-tier mesh, send requests, draw the trace (ARGS="--once", "--form otel", ...)
 	@$(BIN)/meshtrail demo $(ARGS)
@@ -48,6 +48,9 @@ test-compose: $(READY) ## Run the tests that need a Docker daemon: images, docke
 
 test-cluster: $(READY) ## Run the tests on the cluster that kubectl points at (Istio and Jaeger installed)
 	$(BIN)/python -m pytest -m cluster $(ARGS)
+
+test-cluster-all: $(READY) ## Also every case of every exercise with its wrong turns, and the doctor on every application there: an hour
+	MESHTRAIL_EVERYTHING=1 $(BIN)/python -m pytest -m cluster $(ARGS)
 
 check: $(READY) ## Lint and type-check everything: Python, YAML, shell
 	$(BIN)/ruff check . $(SCRIPTS)

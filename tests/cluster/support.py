@@ -32,6 +32,8 @@ from meshtrail.load.target import Target
 from meshtrail.model.trace import Trace
 from meshtrail.reading.jaeger import JaegerClient, JaegerError
 
+EVERYTHING = os.environ.get("MESHTRAIL_EVERYTHING") == "1"
+"""`make test-cluster-all`."""
 GATEWAY = "istio-ingressgateway.istio-system"
 OVERLAY = "meshtrail"  # the namespace that the overlays name
 Object = dict[str, Any]

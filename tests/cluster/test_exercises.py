@@ -1,15 +1,14 @@
 """The exercises on a cluster, solved by the commands of their own pages, in a namespace of the test's own.
 
-Here the first case of each; with MESHTRAIL_EXERCISES=all every case with every wrong turn, which takes half an hour.
+Here the first case of each; with MESHTRAIL_EVERYTHING=1 every case with every wrong turn.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
-from tests.cluster.support import kubectl, namespace, require_cluster
+from tests.cluster.support import EVERYTHING, kubectl, namespace, require_cluster
 from tests.exercises.walking import cases
 from tests.support.mesh import ROOT
 
@@ -24,8 +23,6 @@ from meshtrail.exercises.touching import touched
 from meshtrail.exercises.walk import Walk
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
-
-EVERYTHING = os.environ.get("MESHTRAIL_EXERCISES") == "all"
 
 
 def chosen() -> list[tuple[Exercise, Case]]:

@@ -92,7 +92,7 @@ def _sdk(room: Room) -> Iterator[Said]:
     if room.form("backend") != "otel":
         yield wrong("sdk-gone")
         return
-    propagators = _variable(room, "OTEL_PROPAGATORS") or "b3multi,tracecontext,baggage"
+    propagators = room.variable("backend", "OTEL_PROPAGATORS") or "b3multi,tracecontext,baggage"
     mode = room.propagation().get("backend", "?")
     if "tracecontext" in propagators.split(","):
         yield done("sdk-w3c", propagators=propagators)
@@ -122,15 +122,3 @@ def _formats(room: Room, provider: str) -> frozenset[str]:
         return frozenset({"w3c"})
     both = found["zipkin"].get("traceContextOption") == "USE_B3_WITH_W3C_PROPAGATION"
     return frozenset({"b3", "w3c"} if both else {"b3"})
-
-
-def _variable(room: Room, name: str) -> str:
-    """A variable of backend's container; empty: not set."""
-    deployment = room.object("Deployment", "backend") or {}
-    pod = deployment.get("spec", {}).get("template", {}).get("spec", {})
-    for container in pod.get("containers", []):
-        if container["name"] == "backend":
-            for variable in container.get("env", []):
-                if variable["name"] == name:
-                    return str(variable.get("value", ""))
-    return ""

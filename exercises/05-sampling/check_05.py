@@ -55,7 +55,7 @@ def _share(room: Room) -> Iterator[Said]:
 
 
 def _wholeness(room: Room, requests: Sequence[Request]) -> Iterator[Said]:
-    sampler = _variable(room, "OTEL_TRACES_SAMPLER") or "parentbased_always_on"
+    sampler = room.variable("backend", "OTEL_TRACES_SAMPLER") or "parentbased_always_on"
     if not sampler.startswith("parentbased"):
         holes = [request for request in requests if not request.complete]
         yield wrong("sdk-decides", sampler=sampler, holes=len(holes), traced=len(requests))
@@ -136,15 +136,3 @@ def _percentage(room: Room, namespace: str, labels: Mapping[str, str] | None) ->
             elif labels is not None and all(labels.get(name) == value for name, value in selector.items()):
                 narrow = float(share)
     return wide if narrow is None else narrow
-
-
-def _variable(room: Room, name: str) -> str:
-    """A variable of backend's container; empty: not set."""
-    deployment = room.object("Deployment", "backend") or {}
-    pod = deployment.get("spec", {}).get("template", {}).get("spec", {})
-    for container in pod.get("containers", []):
-        if container["name"] == "backend":
-            for variable in container.get("env", []):
-                if variable["name"] == name:
-                    return str(variable.get("value", ""))
-    return ""

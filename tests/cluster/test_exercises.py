@@ -1,6 +1,7 @@
 """The exercises on a cluster, solved by the commands of their own pages, in a namespace of the test's own.
 
-Here the first case of each; with MESHTRAIL_EVERYTHING=1 every case with every wrong turn.
+Here the first case of some, one of each application and way of mending; with MESHTRAIL_EVERYTHING=1 every case of every
+exercise, with every wrong turn.
 """
 
 from __future__ import annotations
@@ -25,9 +26,17 @@ from meshtrail.exercises.walk import Walk
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
+LANDING = {1, 3, 6, 9, 12}
+"""A quarter of an hour less in each landing than with all of them."""
+
+
 def chosen() -> list[tuple[Exercise, Case]]:
     """Those of one application together: another one has to be deployed first."""
-    found = [(one, case) for one, case in cases("cluster") if EVERYTHING or case is one.settings.cases[0]]
+    found = [
+        (one, case)
+        for one, case in cases("cluster")
+        if EVERYTHING or (one.number in LANDING and case is one.settings.cases[0])
+    ]
     return sorted(found, key=lambda pair: (pair[1].application, pair[1].form, pair[0].number))
 
 

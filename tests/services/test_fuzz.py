@@ -14,7 +14,7 @@ def test_made_up_requests(running: Setup) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_hundreds_of_made_up_requests(running: Setup) -> None:
-    _fuzz(running, 250)
+    _fuzz(running, 120)
 
 
 def _fuzz(running: Setup, examples: int) -> None:

@@ -109,6 +109,16 @@ class Room:
         }
         return forms.pop() if len(forms) == 1 else ""
 
+    def variable(self, service: str, name: str) -> str:
+        """A variable of the container of that name, in the Deployment of that name; empty: not set."""
+        deployment = self.object("Deployment", service) or {}
+        pod = deployment.get("spec", {}).get("template", {}).get("spec", {})
+        for container in pod.get("containers", []):
+            for variable in container.get("env", []) if container["name"] == service else ():
+                if variable["name"] == name:
+                    return str(variable.get("value", ""))
+        return ""
+
     def doctor(self, limit: int = 200) -> Report:
         """What the doctor says of the traces since the exercise began."""
         from meshtrail.doctor.examine import examine

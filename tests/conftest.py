@@ -1,7 +1,7 @@
 """What every test gets: a place of its own for the state of meshes, so that none of the user's is touched.
 
-And what pytest-xdist gets: tests that share a fixture of their module stay on one worker, since each worker would start
-the mesh or the service behind it anew.
+And what pytest-xdist gets: tests that share a fixture of their module, or the default mesh, stay on one worker, since
+each worker would start the mesh or the service behind it anew.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ def default_mesh() -> Iterator[RunningMesh]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and not item.get_closest_marker("xdist_group"):
-            shared = _shared_fixtures(item)
             if "default_mesh" in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group("default-mesh"))
-            elif shared:
+            elif shared := _shared_fixtures(item):
                 item.add_marker(pytest.mark.xdist_group(f"{item.module.__name__}-{'-'.join(shared)}"))
 
 

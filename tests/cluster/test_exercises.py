@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 LANDING = {1, 3, 6, 9, 12}
-"""A quarter of an hour less in each landing than with all of them."""
+"""Those of every landing, which should not take longer for all of them."""
 
 
 def chosen() -> list[tuple[Exercise, Case]]:

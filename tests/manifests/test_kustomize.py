@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.support.documents import documents
 from tests.support.programs import kustomize
 
 from meshtrail.errors import ManifestError
@@ -12,7 +13,7 @@ from meshtrail.manifests import kinds, load
 from meshtrail.manifests.document import plain
 from meshtrail.manifests.kustomize import build
 
-from .real_kustomize import by_name, real_build
+from .ordered import by_name
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -154,7 +155,7 @@ def test_same_as_kustomize(base: Path, case: str) -> None:
     write(folder, f"resources: [../base]\n{SAME[case]}")
     ours = built(folder)
     assert (case in ("images-none", "json-nobody")) == (ours == built(base))
-    assert ours == real_build(kustomize(folder))
+    assert ours == by_name(documents(kustomize(folder)))
 
 
 def test_components_work_in_order_and_after_resources(base: Path) -> None:
@@ -162,7 +163,7 @@ def test_components_work_in_order_and_after_resources(base: Path) -> None:
     nested = write(base.parent / "c2", "components: [../c1]\nimages: [{name: first, newTag: '9'}]", "Component")
     top = write(base.parent / "top", "resources: [../base]\ncomponents: [../c2]\nnamespace: shop")
     ours = built(top)
-    assert ours == real_build(kustomize(top))
+    assert ours == by_name(documents(kustomize(top)))
     (one,) = [found for found in load([top]).of(kinds.Deployment) if found.meta.name == "one"]
     assert (one.containers[0].image, one.meta.namespace) == ("first:9", "shop")
     # The same component given from outside.

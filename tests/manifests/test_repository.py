@@ -15,7 +15,7 @@ from meshtrail.manifests import kinds, load
 from meshtrail.manifests.document import plain
 from meshtrail.manifests.kustomize import build
 
-from .real_kustomize import by_name, real_build
+from .ordered import by_name
 
 ROOT = Path(__file__).parents[2]
 KUSTOMIZATIONS = sorted(
@@ -61,7 +61,8 @@ OTEL = ROOT / "k8s/components/otel"
 @pytest.mark.xdist_group("k8s")  # beside tests/k8s, for which the same folders are built
 @pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=str)
 def test_every_kustomization_is_what_kustomize_builds(path: Path) -> None:
-    assert by_name([plain(one) for one in build(ROOT / path, [], set(), {})]) == real_build(kustomize_once(ROOT / path))
+    ours = by_name([plain(one) for one in build(ROOT / path, [], set(), {})])
+    assert ours == by_name(documents(kustomize_once(ROOT / path)))
 
 
 @pytest.mark.parametrize("path", FOR_THE_LAPTOP)
@@ -80,7 +81,7 @@ def test_every_component_works_alone_as_in_kustomize(path: Path, tmp_path: Path)
     (tmp_path / "kustomization.yaml").write_text(text)
     built = by_name([plain(one) for one in build(tmp_path, [], set(), {})])
     assert built != by_name([plain(one) for one in build(application, [], set(), {})])
-    assert built == real_build(kustomize(tmp_path))
+    assert built == by_name(documents(kustomize(tmp_path)))
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "istio/variants").glob("*.yaml")), ids=lambda path: path.stem)

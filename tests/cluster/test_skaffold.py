@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.cluster.support import apply, get, kubectl, require_cluster, run
+from tests.cluster.support import EVERYTHING, apply, get, kubectl, require_cluster, run
 from tests.support.absent import absent
 from tests.support.mesh import ROOT, eventually
 
@@ -87,6 +87,7 @@ def secret_of_postgres() -> None:
         ("bookinfo,otel,postgres", 19),
         ("helloworld,gateway-api", 3),
         ("helloworld-go,otel", 4),
+        *([("bookinfo,otel", 18), ("postgres,bookinfo", 9), ("helloworld,otel", 4)] if EVERYTHING else []),
     ],
     ids=lambda one: one or "plain" if isinstance(one, str) else "",
 )
@@ -100,7 +101,7 @@ def test_a_profile_gives_one_complete_trace(profiles: str, spans: int) -> None:
             one["spec"].get("mtls") for one in get("peerauthentication", "-n", NAMESPACE)["items"]
         ]
         said = skaffold("verify", *chosen)
-        assert f"one complete trace in Jaeger: {spans} spans of" in said
+        assert f"one complete trace in Jaeger: {spans} spans of" in said, said
     finally:
         delete(*chosen)
 

@@ -32,6 +32,8 @@ CHOICES = (
     "otel,polyglot,postgres",
     "postgres,gateway-api,otel,polyglot",
     "bookinfo",
+    "bookinfo,otel",
+    "bookinfo,postgres",
     "bookinfo,postgres,otel",
     "otel,postgres,bookinfo",
     "gateway-api,b3,bookinfo",
@@ -39,6 +41,17 @@ CHOICES = (
     "helloworld-go,otel",
     "helloworld-go,gateway-api",
 )
+
+PLAIN, OTEL, POSTGRES, BOTH = (False, False), (True, False), (False, True), (True, True)
+# Of a complete trace, by application and whether it is hybrid and on PostgreSQL, as tests/cluster/test_skaffold.py
+# sees them.
+SPANS = {
+    "three-tier": {PLAIN: 7, OTEL: 15, POSTGRES: 7, BOTH: 15},
+    "polyglot": {PLAIN: 7, OTEL: 15, POSTGRES: 7, BOTH: 15},
+    "bookinfo": {PLAIN: 9, OTEL: 18, POSTGRES: 9, BOTH: 19},
+    "helloworld": {PLAIN: 3, OTEL: 4},
+    "helloworld-go": {PLAIN: 3, OTEL: 4},
+}
 
 
 def skaffold(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -101,6 +114,8 @@ def test_profiles_choose_what_is_there(profiles: str, seen: dict[frozenset[str],
             assert list(services.glob(rule["src"])), rule
 
     (verification,) = found["verify"]
+    (spans,) = (one["value"] for one in verification["container"]["env"] if one["name"] == "SPANS")
+    assert int(spans) == SPANS[application]["otel" in chosen, "postgres" in chosen]
     assert (ROOT / verification["executionMode"]["kubernetesCluster"]["jobManifestPath"]).is_file()
 
     del found["metadata"]["annotations" if "annotations" in found["metadata"] else "name"]

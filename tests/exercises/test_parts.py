@@ -11,7 +11,7 @@ from meshtrail.cluster.keeping import plain, resource
 from meshtrail.cluster.moving import host_of, moved
 from meshtrail.exercises import rehearsal
 from meshtrail.exercises.pages import Block
-from meshtrail.exercises.rehearsal_cluster import quantity_mb
+from meshtrail.exercises.rehearsal_cluster import NAMED_IMAGES, images, quantity_mb
 from meshtrail.exercises.sending import send
 from meshtrail.exercises.walk import changes_something
 
@@ -95,6 +95,18 @@ def test_the_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{port} (ingress gateway" in busy["ports"].text
     assert "MESHTRAIL_PORTS=auto" in busy["ports"].mend
     assert all(chosen[what].level == "ok" for what in ("python", "bash", "envoy", "ports"))
+
+
+def test_images_that_no_node_names_are_said() -> None:
+    named = [{"names": [f"docker.io/meshtrail/{name}-python:0.1.0"]} for name in ("frontend", "backend")]
+    node = {"status": {"images": [*named, {"names": None}]}}
+    assert images([{}, node], {"frontend-python", "backend-python"}).level == "ok"
+    missing = images([{}, node], {"frontend-python", "database-python"})
+    assert (missing.level, missing.text) == ("warn", "not seen on a node: database-python")
+    assert missing.mend.startswith("docs/images.md")
+    # A node names only so many of its images.
+    full = {"status": {"images": named * (NAMED_IMAGES // 2)}}
+    assert images([full], {"database-python"}).mend.startswith("perhaps nothing")
 
 
 @pytest.mark.parametrize(("count", "parallel"), [(0, 1), (1001, 1), (1, 33)])

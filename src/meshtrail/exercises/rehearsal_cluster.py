@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from meshtrail.cluster.objects import Object, dig
 from meshtrail.cluster.preflight.run import preflight
@@ -14,6 +14,11 @@ from meshtrail.local.applications import application, parse_forms
 
 MEMORY_MB = 1200
 """What Bookinfo's containers and their sidecars ask for, with room for one pod more during a roll-out."""
+
+NAMED_IMAGES = 50
+"""A node's status names so many of its images and no more (nodeStatusMaxImages of the kubelet, its default)."""
+
+MEND_IMAGES = "docs/images.md: build, then load or push them"
 
 
 def cluster(where: Where, exercises: Iterable[Exercise]) -> Iterator[Line]:
@@ -59,22 +64,31 @@ def quantity_mb(text: str) -> float:
 
 
 def _images(session: Session, exercises: Iterable[Exercise]) -> Line:
-    """A node tells of the first 50 of its images: one that is not among them may be there all the same."""
     nodes, denied = session.kubectl.objects(["nodes"], everywhere=True)
-    there = {
-        str(name).partition("@")[0].rpartition("/")[2].partition(":")[0]
-        for node in nodes
-        for image in dig(node, "status", "images", default=[])
-        for name in image.get("names") or []
-    }
     wanted = {
         f"{service}-python{'-otel' if form == 'otel' else ''}"
         for exercise in exercises
         for case in exercise.settings.cases
         for service, form in parse_forms(application(case.application), case.form).items()
     }
+    if denied:
+        return Line("warn", "images", "not seen on a node: kubectl may not list nodes", MEND_IMAGES)
+    return images(nodes, wanted)
+
+
+def images(nodes: Sequence[Object], wanted: set[str]) -> Line:
+    """Whether the nodes name the images of these names (`backend-python`), whatever their registry and tag."""
+    lists = [dig(node, "status", "images", default=[]) for node in nodes]
+    there = {
+        str(name).partition("@")[0].rpartition("/")[2].partition(":")[0]
+        for listed in lists
+        for image in listed
+        for name in image.get("names") or []
+    }
     absent = sorted(wanted - there)
-    if denied or absent:
-        what = ", ".join(absent) or "kubectl may not list nodes"
-        return Line("warn", "images", f"not seen on a node: {what}", "docs/images.md: build, then load or push them")
-    return Line("ok", "images", f"{len(wanted)} images are on the nodes")
+    if not absent:
+        return Line("ok", "images", f"{len(wanted)} images are on the nodes")
+    mend = MEND_IMAGES
+    if any(len(listed) >= NAMED_IMAGES for listed in lists):
+        mend = f"perhaps nothing: a node names {NAMED_IMAGES} of its images. Else {mend}"
+    return Line("warn", "images", f"not seen on a node: {', '.join(absent)}", mend)

@@ -13,7 +13,7 @@ from tests.model.recorded import (
 )
 
 from meshtrail.model.breaks import broken_links
-from meshtrail.model.request import group_requests
+from meshtrail.model.request import group_requests, telling
 from meshtrail.model.span import Span
 from meshtrail.model.trace import Trace
 
@@ -75,6 +75,11 @@ def test_two_broken_requests_at_the_same_time_are_ambiguous() -> None:
     requests = group_requests([*pieces, *again])
     assert len(requests) == 4
     assert not any(request.complete for request in requests)
+    # Of one that overlaps with no other more can be said.
+    (alone,) = group_requests([_copy(trace, 8) for trace in recorded("otlp-backend-none", at_us=EPOCH_US + 10_000_000)])
+    assert telling([*requests, alone]) is alone
+    assert telling(requests) is requests[0]
+    assert telling([]) is None
 
 
 def test_the_request_id_decides_between_requests_at_the_same_time() -> None:

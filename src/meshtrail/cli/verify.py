@@ -88,14 +88,15 @@ def command(
 def _wait(
     client: JaegerClient, target: Target, began_us: int, within: float, wanted: Callable[[Request], bool]
 ) -> Request | None:
-    """The newest of the requests that were sampled; when the time is up, one that is not as wanted, or None."""
+    """The newest of the requests that is as wanted; when the time is up, the one that tells most, or None."""
+    from meshtrail.model.request import telling
     from meshtrail.reading.search import request_of_trace
 
     deadline = time.monotonic() + within
     unchanged: dict[tuple[str, int], float] = {}
     while True:
         now = time.monotonic()
-        other: Request | None = None
+        others: list[Request] = []
         settling = False
         for trace in reversed(client.find_any(tags={URL_TAG: target.url}, start_us=began_us - 1_000_000)):
             request = request_of_trace(client, trace.trace_id)
@@ -103,10 +104,11 @@ def _wait(
                 if now - unchanged.setdefault((trace.trace_id, request.span_count), now) >= SETTLED_SECONDS:
                     return request
                 settling = True
-            other = other or request
+            if request is not None:
+                others.append(request)
         # One that looks whole when the time is up is looked at until it has settled.
         if now > deadline and not (settling and now < deadline + SETTLED_SECONDS + 1):
-            return other
+            return telling(others)
         time.sleep(0.2)
 
 

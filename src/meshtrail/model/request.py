@@ -99,6 +99,11 @@ def group_requests(traces: Iterable[Trace]) -> tuple[Request, ...]:
     )
 
 
+def telling(requests: Sequence[Request]) -> Request | None:
+    """The first with nothing left open, else the first: where requests overlap, a piece could belong to several."""
+    return next((request for request in requests if request.explained), requests[0] if requests else None)
+
+
 def _request(head: str, traces: list[Trace], breaks: Sequence[Break]) -> Request:
     first = {trace.trace_id: rank for rank, trace in enumerate(sorted(traces, key=lambda trace: trace.start_us))}
     ordered = sorted(traces, key=lambda trace: (trace.trace_id != head, first[trace.trace_id]))

@@ -18,7 +18,8 @@ READS = {"b3": {"b3"}, "b3-w3c": {"b3", "w3c"}}
 ENDS = {"frontend": 3, "backend": 5, "database": 7}
 
 
-@pytest.fixture(scope="module", params=list(PROVIDERS))
+# Of the other one the fast tests have what tests/parity compares with a real Istio.
+@pytest.fixture(scope="module", params=["b3", pytest.param("b3-w3c", marks=pytest.mark.matrix)])
 def provider(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

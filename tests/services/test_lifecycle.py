@@ -30,7 +30,8 @@ from tests.services.harness import (
 
 each = pytest.mark.parametrize("implementation", IMPLEMENTATIONS, ids=str)
 each_kind = pytest.mark.parametrize("implementation", KINDS, ids=str)
-each_calling_kind = pytest.mark.parametrize("implementation", [one for one in KINDS if one.upstream], ids=str)
+CALLING = [one for one in KINDS if one.upstream]
+each_calling_kind = pytest.mark.parametrize("implementation", CALLING, ids=str)
 each_database = pytest.mark.parametrize("database", DATABASES, ids=str)
 each_form = pytest.mark.parametrize("form", FORMS)
 
@@ -90,7 +91,12 @@ def test_end_of_database_waits_for_a_query(database: Implementation, form: str, 
         process.kill()
 
 
-@each_calling_kind
+# Ten seconds each: of all kinds together in the matrix.
+@pytest.mark.parametrize(
+    "implementation",
+    [pytest.param(one, marks=pytest.mark.matrix if one != CALLING[0] else ()) for one in CALLING],
+    ids=str,
+)
 def test_end_does_not_wait_for_ever(implementation: Implementation) -> None:
     gate = threading.Event()
     with Upstream(implementation.upstream_answer) as upstream, ThreadPoolExecutor(1) as pool:
@@ -110,10 +116,12 @@ def test_end_does_not_wait_for_ever(implementation: Implementation) -> None:
 
 
 # Every implementation in the otel form, which has more to do at its end; plain once for each way of serving.
-UNDER_LOAD = [(one, "otel") for one in IMPLEMENTATIONS] + [(one, "plain") for one in KINDS]
+UNDER_LOAD = [pytest.param(one, "otel", id=f"{one}-otel") for one in IMPLEMENTATIONS] + [
+    pytest.param(one, "plain", id=f"{one}-plain", marks=pytest.mark.matrix) for one in KINDS
+]
 
 
-@pytest.mark.parametrize(("implementation", "form"), UNDER_LOAD, ids=[f"{one}-{form}" for one, form in UNDER_LOAD])
+@pytest.mark.parametrize(("implementation", "form"), UNDER_LOAD)
 def test_end_under_load_breaks_no_answer(implementation: Implementation, form: str) -> None:
     """Each request is answered in full or not accepted at all, on connections of their own and on kept ones.
 
@@ -154,7 +162,7 @@ def test_end_under_load_breaks_no_answer(implementation: Implementation, form: s
 
 
 @each_kind
-@pytest.mark.parametrize("collector", ["closed", "silent"])
+@pytest.mark.parametrize("collector", [pytest.param("closed", marks=pytest.mark.matrix), "silent"])
 def test_collector_down_costs_no_request_and_little_at_the_end(implementation: Implementation, collector: str) -> None:
     with Upstream(implementation.upstream_answer) as upstream, socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

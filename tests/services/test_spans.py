@@ -205,7 +205,14 @@ def test_failing_store_is_recorded(database: Implementation, tmp_path: object) -
         assert "exception" in spans["SELECT records"].events
 
 
-@pytest.mark.parametrize("forms", [("otel", "otel", "otel"), ("otel", "plain", "otel"), ("plain", "otel", "plain")])
+@pytest.mark.parametrize(
+    "forms",
+    [
+        ("otel", "otel", "otel"),
+        ("otel", "plain", "otel"),
+        pytest.param(("plain", "otel", "plain"), marks=pytest.mark.matrix),  # tests/e2e/test_forms.py has it in a mesh
+    ],
+)
 def test_chain_of_three_is_one_trace(forms: tuple[str, str, str]) -> None:
     """Without sidecars: what the SDKs make alone has one root and no gap, whichever forms are mixed."""
     with Upstream(None), Collector() as collector:

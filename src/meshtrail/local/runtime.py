@@ -158,6 +158,7 @@ class LocalMesh:
         self._envoy = envoy_path()
         self._started = state.started_at(os.getpid())
         logs.rotate(self._journal.path)
+        self._journal.path.touch()  # for whoever follows it before there is an event
         taken = self._ports.claim(self.options.fixed_ports())
         ports = {name: taken.get(name) or self._ports.free() for name in WELL_KNOWN if name != "gateway"}
         self._store_addresses = {name: Endpoint(LOOPBACK, port) for name, port in ports.items()}

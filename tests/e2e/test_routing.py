@@ -70,7 +70,7 @@ def versioned(mesh: Routing) -> Iterator[Routing]:
 def test_traffic_shifts_to_a_second_version_and_away_without_a_failed_request(mesh: Routing) -> None:
     everything = (RULE, split(100, 0), second_backend())
 
-    def serving(number: int = 24) -> set[str]:
+    def serving(number: int = 12) -> set[str]:
         """The versions that took the next requests."""
         return set(versions(mesh.received(BACKEND, now_us(), number)))
 
@@ -78,7 +78,8 @@ def test_traffic_shifts_to_a_second_version_and_away_without_a_failed_request(me
         # Envoy's threads take up what it has acknowledged a moment later.
         eventually(lambda: serving() == {version}, what=f"only {version} serves")
 
-    with Load(mesh.mesh.gateway + "/", rate=60) as load:
+    # No more than a busy machine can answer: it is the change that may cost no request.
+    with Load(mesh.mesh.gateway + "/", rate=20) as load:
         assert mesh.apply(*everything) == [
             "destinationrule.networking.istio.io/backend configured",
             "virtualservice.networking.istio.io/backend configured",
@@ -86,7 +87,7 @@ def test_traffic_shifts_to_a_second_version_and_away_without_a_failed_request(me
         ]
         only("v1")
         mesh.apply(split(50, 50))
-        assert serving(40) == {"v1", "v2"}
+        assert serving(24) == {"v1", "v2"}
         mesh.apply(split(0, 100))
         only("v2")
         # All at once, while everything is at v2.

@@ -55,7 +55,7 @@ def test_the_whole_trace_is_said(script: ModuleType, jaeger: JaegerServer, capsy
     assert f"one complete trace in Jaeger: {len(WHOLE.spans)} spans of {GATEWAY}, " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("late", [span.span_id for span in WHOLE.spans if span.service != GATEWAY])
+@pytest.mark.parametrize("late", [span.span_id for span in WHOLE.spans])
 def test_it_waits_for_the_last_span(
     script: ModuleType, jaeger: JaegerServer, monkeypatch: pytest.MonkeyPatch, late: str
 ) -> None:
